@@ -1,1 +1,29 @@
-//! Placeholder.
+//! The words that every part of Weir shares, and the two forms they travel in.
+//!
+//! * **On the network** a [`Reading`] and an [`Event`] are JSON. The public types *are* that contract: `serde_json` on
+//!   them gives and takes exactly what the topics carry. `golden/` holds one file for every shape.
+//! * **On flash** a [`stored::Record`] is a compact binary mirror of the same, a few tens of bytes for a plain water
+//!   reading. It is a mirror, and not a second derive on the same types, so that a change of the JSON cannot silently
+//!   change what a running gateway finds in its outbox after an upgrade.
+//!
+//! Numbers are decimals from the meter's digits to the consumer ([`Number`]); no binary float is ever in between.
+//!
+//! What this crate deliberately does not do: talk to anything, read a clock, or know how an id is made.
+
+mod event;
+mod names;
+mod number;
+mod reading;
+pub mod stored;
+mod value;
+
+pub use event::{Event, EventKind, GapCause, GapOfMeter};
+pub use names::{Function, Medium, Quantity, Unit, Valve};
+pub use number::{Number, NumberError};
+pub use reading::{Answer, Clock, Identity, Reading, Status};
+pub use value::{Content, Raw, Value};
+
+/// The `weir-schema` header of a reading.
+pub const SCHEMA_READING: &str = "reading/1";
+/// The `weir-schema` header of an event.
+pub const SCHEMA_EVENT: &str = "event/1";

@@ -1,0 +1,113 @@
+//! Events: what a gateway has to say about itself, its lines and its meters.
+//!
+//! One flat object with optional fields, because that is what consumers read most easily. Inside the gateway an event
+//! is a [`crate::stored::Event`], an enum in which each kind has exactly the fields it needs.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// The daemon started; tells the previous generation and its last sequences.
+    Started,
+    /// The daemon is stopping in good order.
+    Stopping,
+    /// A line's port cannot be used.
+    LineDown,
+    /// A line's port can be used again.
+    LineUp,
+    /// A meter stopped answering and is being backed off from.
+    MeterSilent,
+    /// A silent meter answers again.
+    MeterBack,
+    /// Another meter answers at this address.
+    MeterChanged,
+    /// Readings were dropped or lost.
+    Gap,
+    /// A part of the outbox was damaged and set aside.
+    OutboxDamaged,
+    /// The outbox is near or at its quota.
+    OutboxPressure,
+    /// The broker refused a record for good; it is kept in the gateway's outbox.
+    RecordRefused,
+}
+
+/// Why readings are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapCause {
+    /// The outbox was full and its policy dropped them.
+    Retention,
+    /// Stored data was damaged.
+    Damage,
+}
+
+/// How many readings of one meter a gap holds, and over which time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GapOfMeter {
+    /// The meter's id.
+    pub meter: String,
+    /// Readings lost.
+    pub count: u64,
+    /// The earliest of them.
+    pub from: Timestamp,
+    /// The latest of them.
+    pub to: Timestamp,
+}
+
+/// An event as it stands in the events topic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// `<gateway>:<generation>:u<sequence>`.
+    pub id: String,
+    /// The gateway's id.
+    pub gateway: String,
+    /// When it happened, by the gateway's clock.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: EventKind,
+    /// The line it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+    /// The meter it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meter: Option<String>,
+    /// Why, in words for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// `gap`: why readings are missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<GapCause>,
+    /// `gap`: what is missing, by meter. A long list is spread over several events.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub meters: Vec<GapOfMeter>,
+    /// `gap` by damage: ids of the first and the last record that may be missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<[String; 2]>,
+    /// `started`: the generation before this one, in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_generation: Option<String>,
+    /// `started`: the last sequence of readings and of events that the previous generation gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_last: Option<[u64; 2]>,
+    /// `started`: the program's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// `meter-changed`: the serial number seen before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
+    /// `meter-changed`: the serial number seen now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub now: Option<String>,
+    /// `record-refused`: the id of the record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
+    /// `outbox-damaged`: records salvaged from the damaged part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salvaged: Option<u64>,
+    /// `outbox-damaged`, `gap`: records lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
+}

@@ -1,0 +1,345 @@
+//! The mirror types that `postcard` writes. Their field order *is* the format of version 1: never reorder, insert or
+//! remove anything here; a new shape is a new version byte beside this one.
+
+use jiff::Timestamp;
+use jiff::civil::{self, DateTime};
+use serde::{Deserialize, Serialize};
+
+use super::{DecodeError, What};
+use crate::{
+    Answer, Clock, Content, Function, GapCause, GapOfMeter, Identity, Medium, Number, Quantity, Raw, Status,
+};
+use crate::{Unit, Value, Valve};
+
+#[derive(Serialize, Deserialize)]
+pub(super) enum Record {
+    Reading(Reading),
+    Event(Event),
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Reading {
+    line: String,
+    meter: String,
+    driver: String,
+    scheduled_ms: Option<i64>,
+    read_ms: i64,
+    clock: u8,
+    boot: u32,
+    uptime_ms: u64,
+    manufacturer: Option<String>,
+    number: Option<String>,
+    version: Option<u8>,
+    medium: Option<Word>,
+    meter_time: Option<LocalTime>,
+    values: Vec<CompactValue>,
+    valve: Option<Word>,
+    battery_low: Option<bool>,
+    alarms: Vec<String>,
+    raw: Option<Vec<u8>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CompactValue {
+    quantity: Word,
+    content: CompactContent,
+    unit: Option<Word>,
+    function: Word,
+    storage: u64,
+    tariff: u32,
+    subunit: u16,
+    raw: Option<Vec<u8>>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum CompactContent {
+    Number(i128, u8),
+    Text(String),
+    Date(i16, i8, i8),
+    DateTime(LocalTime),
+    Invalid(String),
+    Opaque,
+}
+
+/// A word of a vocabulary: its code, or itself.
+#[derive(Serialize, Deserialize)]
+enum Word {
+    Code(u8),
+    Text(String),
+}
+
+/// Year, month, day, hour, minute, second.
+type LocalTime = (i16, i8, i8, i8, i8, i8);
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct Event {
+    at_ms: i64,
+    what: CompactWhat,
+}
+
+#[derive(Serialize, Deserialize)]
+enum CompactWhat {
+    Started { version: String, previous: Option<(u32, [u64; 2])> },
+    Stopping,
+    LineDown { line: String, detail: String },
+    LineUp { line: String },
+    MeterSilent { line: String, meter: String, detail: String },
+    MeterBack { line: String, meter: String },
+    MeterChanged { line: String, meter: String, was: String, now: String },
+    Gap { damage: bool, meters: Vec<(String, u64, i64, i64)>, ids: Option<[String; 2]>, lost: u64 },
+    OutboxDamaged { detail: String, salvaged: u64, lost: u64 },
+    OutboxPressure { detail: String },
+    RecordRefused { record: String, meter: Option<String>, detail: String },
+}
+
+macro_rules! word {
+    ($name:ident, $field:literal) => {
+        impl From<&$name> for Word {
+            fn from(word: &$name) -> Self {
+                word.code().map_or_else(|| Self::Text(word.as_str().to_owned()), Self::Code)
+            }
+        }
+
+        impl TryFrom<Word> for $name {
+            type Error = DecodeError;
+
+            fn try_from(word: Word) -> Result<Self, DecodeError> {
+                match word {
+                    Word::Code(code) => Self::from_code(code).ok_or(DecodeError::OutOfRange($field)),
+                    Word::Text(text) => Ok(Self::from(text.as_str())),
+                }
+            }
+        }
+    };
+}
+
+word!(Quantity, "quantity");
+word!(Unit, "unit");
+word!(Function, "function");
+word!(Medium, "medium");
+word!(Valve, "valve");
+
+impl From<&super::Record> for Record {
+    fn from(record: &super::Record) -> Self {
+        match record {
+            super::Record::Reading(reading) => Self::Reading(reading.into()),
+            super::Record::Event(event) => Self::Event(event.into()),
+        }
+    }
+}
+
+impl TryFrom<Record> for super::Record {
+    type Error = DecodeError;
+
+    fn try_from(record: Record) -> Result<Self, DecodeError> {
+        Ok(match record {
+            Record::Reading(reading) => Self::Reading(reading.try_into()?),
+            Record::Event(event) => Self::Event(event.try_into()?),
+        })
+    }
+}
+
+impl From<&super::Reading> for Reading {
+    fn from(reading: &super::Reading) -> Self {
+        let Answer { identity, meter_time, values, status, raw } = &reading.answer;
+        Self {
+            line: reading.line.clone(),
+            meter: reading.meter.clone(),
+            driver: reading.driver.clone(),
+            scheduled_ms: reading.scheduled_at.map(Timestamp::as_millisecond),
+            read_ms: reading.read_at.as_millisecond(),
+            clock: match reading.clock {
+                Clock::Synced => 0,
+                Clock::Mended => 1,
+                Clock::Unsynced => 2,
+            },
+            boot: reading.boot,
+            uptime_ms: reading.uptime_ms,
+            manufacturer: identity.manufacturer.clone(),
+            number: identity.number.clone(),
+            version: identity.version,
+            medium: identity.medium.as_ref().map(Word::from),
+            meter_time: meter_time.map(local_time),
+            values: values.iter().map(CompactValue::from).collect(),
+            valve: status.valve.as_ref().map(Word::from),
+            battery_low: status.battery_low,
+            alarms: status.alarms.clone(),
+            raw: raw.as_ref().map(|raw| raw.0.clone()),
+        }
+    }
+}
+
+impl TryFrom<Reading> for super::Reading {
+    type Error = DecodeError;
+
+    fn try_from(reading: Reading) -> Result<Self, DecodeError> {
+        Ok(Self {
+            line: reading.line,
+            meter: reading.meter,
+            driver: reading.driver,
+            scheduled_at: reading.scheduled_ms.map(timestamp).transpose()?,
+            read_at: timestamp(reading.read_ms)?,
+            clock: match reading.clock {
+                0 => Clock::Synced,
+                1 => Clock::Mended,
+                2 => Clock::Unsynced,
+                _ => return Err(DecodeError::OutOfRange("clock")),
+            },
+            boot: reading.boot,
+            uptime_ms: reading.uptime_ms,
+            answer: Answer {
+                identity: Identity {
+                    manufacturer: reading.manufacturer,
+                    number: reading.number,
+                    version: reading.version,
+                    medium: reading.medium.map(Medium::try_from).transpose()?,
+                },
+                meter_time: reading.meter_time.map(date_time).transpose()?,
+                values: reading.values.into_iter().map(Value::try_from).collect::<Result<_, _>>()?,
+                status: Status {
+                    valve: reading.valve.map(Valve::try_from).transpose()?,
+                    battery_low: reading.battery_low,
+                    alarms: reading.alarms,
+                },
+                raw: reading.raw.map(Raw),
+            },
+        })
+    }
+}
+
+impl From<&Value> for CompactValue {
+    fn from(value: &Value) -> Self {
+        Self {
+            quantity: (&value.quantity).into(),
+            content: match &value.content {
+                // `Number` has 28 places at most.
+                Content::Number(number) => {
+                    CompactContent::Number(number.digits(), u8::try_from(number.places()).unwrap_or(u8::MAX))
+                }
+                Content::Text(text) => CompactContent::Text(text.clone()),
+                Content::Date(date) => CompactContent::Date(date.year(), date.month(), date.day()),
+                Content::DateTime(date) => CompactContent::DateTime(local_time(*date)),
+                Content::Invalid(why) => CompactContent::Invalid(why.clone()),
+                Content::Opaque => CompactContent::Opaque,
+            },
+            unit: value.unit.as_ref().map(Word::from),
+            function: (&value.function).into(),
+            storage: value.storage,
+            tariff: value.tariff,
+            subunit: value.subunit,
+            raw: value.raw.as_ref().map(|raw| raw.0.clone()),
+        }
+    }
+}
+
+impl TryFrom<CompactValue> for Value {
+    type Error = DecodeError;
+
+    fn try_from(value: CompactValue) -> Result<Self, DecodeError> {
+        Ok(Self {
+            quantity: value.quantity.try_into()?,
+            content: match value.content {
+                CompactContent::Number(digits, places) => Content::Number(
+                    Number::scaled(digits, -i32::from(places))
+                        .map_err(|_| DecodeError::OutOfRange("number"))?,
+                ),
+                CompactContent::Text(text) => Content::Text(text),
+                CompactContent::Date(year, month, day) => Content::Date(
+                    civil::Date::new(year, month, day).map_err(|_| DecodeError::OutOfRange("date"))?,
+                ),
+                CompactContent::DateTime(time) => Content::DateTime(date_time(time)?),
+                CompactContent::Invalid(why) => Content::Invalid(why),
+                CompactContent::Opaque => Content::Opaque,
+            },
+            unit: value.unit.map(Unit::try_from).transpose()?,
+            function: value.function.try_into()?,
+            storage: value.storage,
+            tariff: value.tariff,
+            subunit: value.subunit,
+            raw: value.raw.map(Raw),
+        })
+    }
+}
+
+impl From<&super::Event> for Event {
+    fn from(event: &super::Event) -> Self {
+        let what = match event.what.clone() {
+            What::Started { version, previous } => CompactWhat::Started { version, previous },
+            What::Stopping => CompactWhat::Stopping,
+            What::LineDown { line, detail } => CompactWhat::LineDown { line, detail },
+            What::LineUp { line } => CompactWhat::LineUp { line },
+            What::MeterSilent { line, meter, detail } => CompactWhat::MeterSilent { line, meter, detail },
+            What::MeterBack { line, meter } => CompactWhat::MeterBack { line, meter },
+            What::MeterChanged { line, meter, was, now } => {
+                CompactWhat::MeterChanged { line, meter, was, now }
+            }
+            What::Gap { cause, meters, ids, lost } => CompactWhat::Gap {
+                damage: cause == GapCause::Damage,
+                meters: meters.into_iter().map(compact_gap).collect(),
+                ids,
+                lost,
+            },
+            What::OutboxDamaged { detail, salvaged, lost } => {
+                CompactWhat::OutboxDamaged { detail, salvaged, lost }
+            }
+            What::OutboxPressure { detail } => CompactWhat::OutboxPressure { detail },
+            What::RecordRefused { record, meter, detail } => {
+                CompactWhat::RecordRefused { record, meter, detail }
+            }
+        };
+        Self { at_ms: event.at.as_millisecond(), what }
+    }
+}
+
+impl TryFrom<Event> for super::Event {
+    type Error = DecodeError;
+
+    fn try_from(event: Event) -> Result<Self, DecodeError> {
+        let what = match event.what {
+            CompactWhat::Started { version, previous } => What::Started { version, previous },
+            CompactWhat::Stopping => What::Stopping,
+            CompactWhat::LineDown { line, detail } => What::LineDown { line, detail },
+            CompactWhat::LineUp { line } => What::LineUp { line },
+            CompactWhat::MeterSilent { line, meter, detail } => What::MeterSilent { line, meter, detail },
+            CompactWhat::MeterBack { line, meter } => What::MeterBack { line, meter },
+            CompactWhat::MeterChanged { line, meter, was, now } => {
+                What::MeterChanged { line, meter, was, now }
+            }
+            CompactWhat::Gap { damage, meters, ids, lost } => What::Gap {
+                cause: if damage { GapCause::Damage } else { GapCause::Retention },
+                meters: meters.into_iter().map(gap).collect::<Result<_, _>>()?,
+                ids,
+                lost,
+            },
+            CompactWhat::OutboxDamaged { detail, salvaged, lost } => {
+                What::OutboxDamaged { detail, salvaged, lost }
+            }
+            CompactWhat::OutboxPressure { detail } => What::OutboxPressure { detail },
+            CompactWhat::RecordRefused { record, meter, detail } => {
+                What::RecordRefused { record, meter, detail }
+            }
+        };
+        Ok(Self { at: timestamp(event.at_ms)?, what })
+    }
+}
+
+fn compact_gap(gap: GapOfMeter) -> (String, u64, i64, i64) {
+    (gap.meter, gap.count, gap.from.as_millisecond(), gap.to.as_millisecond())
+}
+
+fn gap((meter, count, from, to): (String, u64, i64, i64)) -> Result<GapOfMeter, DecodeError> {
+    Ok(GapOfMeter { meter, count, from: timestamp(from)?, to: timestamp(to)? })
+}
+
+fn timestamp(ms: i64) -> Result<Timestamp, DecodeError> {
+    Timestamp::from_millisecond(ms).map_err(|_| DecodeError::OutOfRange("time"))
+}
+
+fn local_time(time: DateTime) -> LocalTime {
+    (time.year(), time.month(), time.day(), time.hour(), time.minute(), time.second())
+}
+
+fn date_time((year, month, day, hour, minute, second): LocalTime) -> Result<DateTime, DecodeError> {
+    DateTime::new(year, month, day, hour, minute, second, 0)
+        .map_err(|_| DecodeError::OutOfRange("local time"))
+}

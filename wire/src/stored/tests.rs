@@ -1,0 +1,236 @@
+use super::*;
+use crate::{Content, Function, Identity, Medium, Number, Quantity, Raw, Status, Unit, Value, Valve};
+use proptest::prelude::*;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The reading of the contract's own example.
+fn a_water_reading() -> Reading {
+    Reading {
+        line: "riser-1".into(),
+        meter: "A-101".into(),
+        driver: "mbus".into(),
+        scheduled_at: Some(at("2026-11-23T02:15:00Z")),
+        read_at: at("2026-11-23T02:15:03.412Z"),
+        clock: Clock::Synced,
+        boot: 0x5b1e,
+        uptime_ms: 86_400_123,
+        answer: Answer {
+            identity: Identity {
+                manufacturer: Some("ELS".into()),
+                number: Some("12345678".into()),
+                version: Some(2),
+                medium: Some(Medium::ColdWater),
+            },
+            meter_time: Some("2026-11-23T03:14:00".parse().unwrap()),
+            values: vec![Value::number(
+                Quantity::Volume,
+                Number::scaled(123_450, -3).unwrap(),
+                Unit::CubicMetre,
+            )],
+            status: Status {
+                valve: Some(Valve::Open),
+                battery_low: Some(false),
+                alarms: vec!["leak".into()],
+            },
+            raw: None,
+        },
+    }
+}
+
+/// One record of every shape the contract has, with the name of its golden file.
+fn every_shape() -> Vec<(&'static str, Record)> {
+    let mut all_values = a_water_reading();
+    all_values.answer.raw = Some(Raw(vec![0x68, 0x16]));
+    all_values.scheduled_at = None;
+    all_values.clock = Clock::Mended;
+    all_values.answer.values.extend([
+        Value {
+            function: Function::Maximum,
+            storage: 1,
+            tariff: 2,
+            subunit: 3,
+            ..Value::number(Quantity::VolumeFlow, Number::scaled(-25, -1).unwrap(), Unit::CubicMetrePerHour)
+        },
+        Value::new(Quantity::Customer, Content::Text("Flat 12".into())),
+        Value::new(Quantity::Date, Content::Date("2026-12-31".parse().unwrap())),
+        Value::new(Quantity::DateTime, Content::DateTime("2026-12-31T23:59:00".parse().unwrap())),
+        Value {
+            unit: Some(Unit::Celsius),
+            ..Value::new(Quantity::FlowTemperature, Content::Invalid("BCD FF".into()))
+        },
+        Value {
+            raw: Some(Raw(vec![0xFD, 0x3B])),
+            ..Value::new(Quantity::vif(&[0xFD, 0x3B]), Content::Opaque)
+        },
+    ]);
+    let event = |what| Record::Event(Event { at: at("2026-11-23T02:15:03.412Z"), what });
+    let (line, meter) = ("riser-1".to_owned(), "A-101".to_owned());
+    let gap = GapOfMeter {
+        meter: meter.clone(),
+        count: 96,
+        from: at("2026-11-01T00:00:00Z"),
+        to: at("2026-11-01T23:45:00Z"),
+    };
+    vec![
+        ("reading", Record::Reading(a_water_reading())),
+        ("reading-all-values", Record::Reading(all_values)),
+        (
+            "event-started",
+            event(What::Started { version: "0.1.0".into(), previous: Some((0x7f3a_9c01, [18273, 300])) }),
+        ),
+        ("event-stopping", event(What::Stopping)),
+        ("event-line-down", event(What::LineDown { line: line.clone(), detail: "no such device".into() })),
+        ("event-line-up", event(What::LineUp { line: line.clone() })),
+        (
+            "event-meter-silent",
+            event(What::MeterSilent {
+                line: line.clone(),
+                meter: meter.clone(),
+                detail: "no answer in 188 ms".into(),
+            }),
+        ),
+        ("event-meter-back", event(What::MeterBack { line: line.clone(), meter: meter.clone() })),
+        (
+            "event-meter-changed",
+            event(What::MeterChanged {
+                line,
+                meter: meter.clone(),
+                was: "12345678".into(),
+                now: "87654321".into(),
+            }),
+        ),
+        (
+            "event-gap",
+            event(What::Gap { cause: GapCause::Retention, meters: vec![gap], ids: None, lost: 96 }),
+        ),
+        (
+            "event-gap-damage",
+            event(What::Gap {
+                cause: GapCause::Damage,
+                meters: vec![],
+                ids: Some(["gw-0421:7f3a9c01:r100".into(), "gw-0421:7f3a9c01:r180".into()]),
+                lost: 81,
+            }),
+        ),
+        (
+            "event-outbox-damaged",
+            event(What::OutboxDamaged {
+                detail: "segment r-100 would not open".into(),
+                salvaged: 900,
+                lost: 81,
+            }),
+        ),
+        ("event-outbox-pressure", event(What::OutboxPressure { detail: "480 MiB of 512 MiB".into() })),
+        (
+            "event-record-refused",
+            event(What::RecordRefused {
+                record: "gw-0421:7f3a9c01:r7".into(),
+                meter: Some(meter),
+                detail: "MessageSizeTooLarge".into(),
+            }),
+        ),
+    ]
+}
+
+fn golden(name: &str, record: &Record) -> (std::path::PathBuf, String) {
+    let text = match record.clone() {
+        Record::Reading(reading) => {
+            serde_json::to_string_pretty(&reading.named("gw-0421:7f3a9c01:r18273", "gw-0421"))
+        }
+        Record::Event(event) => {
+            serde_json::to_string_pretty(&event.named("gw-0421:7f3a9c01:u300", "gw-0421"))
+        }
+    };
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{name}.json"));
+    (path, text.unwrap() + "\n")
+}
+
+/// Run once with `WEIR_WRITE_GOLDEN=1` after a deliberate change of the contract; the diff is the review.
+#[test]
+fn every_shape_is_what_its_golden_file_says() {
+    for (name, record) in every_shape() {
+        let (path, text) = golden(name, &record);
+        if std::env::var_os("WEIR_WRITE_GOLDEN").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let expected =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        assert_eq!(text, expected, "{name}");
+    }
+}
+
+#[test]
+fn the_exact_digits_stand_in_the_json_of_a_reading() {
+    let json =
+        String::from_utf8(Record::Reading(a_water_reading()).to_json("gw-0421:7f3a9c01:r1", "gw-0421"))
+            .unwrap();
+    assert!(json.contains(r#""value":123.450,"unit":"m3""#), "{json}");
+    let back: crate::Reading = serde_json::from_str(&json).unwrap();
+    assert_eq!(back, a_water_reading().named("gw-0421:7f3a9c01:r1", "gw-0421"));
+}
+
+#[test]
+fn every_shape_survives_the_outbox_and_the_topic() {
+    for (name, record) in every_shape() {
+        assert_eq!(Record::decode(&record.encode()).unwrap(), record, "{name}");
+        let json = record.to_json("id", "gw");
+        match &record {
+            Record::Reading(reading) => {
+                assert_eq!(
+                    serde_json::from_slice::<crate::Reading>(&json).unwrap(),
+                    reading.clone().named("id", "gw")
+                );
+            }
+            Record::Event(event) => {
+                assert_eq!(
+                    serde_json::from_slice::<crate::Event>(&json).unwrap(),
+                    event.clone().named("id", "gw")
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plain_water_reading_takes_some_tens_of_bytes() {
+    let bytes = Record::Reading(a_water_reading()).encode().len();
+    assert!(bytes < 100, "{bytes}");
+}
+
+/// The bytes of version 1, as they may lie on the flash of a gateway that is upgraded.
+#[test]
+fn the_stored_form_of_version_1_does_not_change() {
+    let hex = Raw(Record::Reading(a_water_reading()).encode()).to_string();
+    let expected = include_str!("../../golden/reading.stored.hex").trim();
+    assert_eq!(hex, expected);
+}
+
+#[test]
+fn a_newer_version_is_named_and_not_guessed_at() {
+    assert!(matches!(Record::decode(&[2, 0, 0]), Err(DecodeError::UnknownVersion(2))));
+    assert!(matches!(Record::decode(&[]), Err(DecodeError::Empty)));
+}
+
+proptest! {
+    #[test]
+    fn no_stored_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Record::decode(&bytes);
+    }
+
+    #[test]
+    fn no_damage_to_a_record_panics(at in 0_usize..90, bit in 0_u8..8) {
+        let mut bytes = Record::Reading(a_water_reading()).encode();
+        let at = at % bytes.len();
+        bytes[at] ^= 1 << bit;
+        let _ = Record::decode(&bytes);
+    }
+
+    #[test]
+    fn no_json_panics(text in ".{0,80}") {
+        let _ = serde_json::from_str::<crate::Reading>(&text);
+        let _ = serde_json::from_str::<Value>(&text);
+    }
+}
