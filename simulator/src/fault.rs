@@ -1,0 +1,78 @@
+//! The faults a simulated meter can have, by the names they bear in configuration files.
+//!
+//! Which byte a fault hits is drawn from the meter's own seeded generator, so the same seed and the same order of
+//! requests give the same bytes. What a fault does to an answer is in `bus/spoil.rs`.
+
+use serde::{Deserialize, Serialize};
+
+/// Something wrong with a meter or with the wire to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// Does not answer, and its register stands still.
+    Silent,
+    /// Answers `slow_ms` late, which should be after the master's answer window.
+    Slow,
+    /// One to four stray bytes before the answer, or one damaged byte within it.
+    Noise,
+    /// The answer stops somewhere before its end.
+    Truncated,
+    /// The checksum or CRC is wrong. On Modbus/TCP, which has none, the transaction identifier is wrong instead.
+    WrongChecksum,
+    /// The request comes back before the answer, as from a converter that hears itself.
+    Echo,
+    /// Another meter talks at the same time; where both talk, the wire carries the AND of their bytes.
+    Collision,
+    /// A faultless answer, but of a meter with another address and serial number.
+    WrongAddress,
+    /// Valve commands are acknowledged, and the valve does not move.
+    StuckValve,
+    /// The status says that the battery is low.
+    LowBattery,
+    /// The meter's clock is [`CLOCK_OFF_S`](crate::CLOCK_OFF_S) seconds slow.
+    ClockOff,
+    /// The register stands at its highest value at the next answer and starts again from zero after it. Happens once
+    /// for each time the fault is set.
+    RollOver,
+}
+
+impl Fault {
+    /// Whether this fault can keep a correct master from getting the answer, or make it get another meter's.
+    ///
+    /// The remaining faults leave a faultless telegram with a sorry content.
+    #[must_use]
+    pub fn spoils(self) -> bool {
+        match self {
+            Self::Silent
+            | Self::Slow
+            | Self::Noise
+            | Self::Truncated
+            | Self::WrongChecksum
+            | Self::Echo
+            | Self::Collision
+            | Self::WrongAddress => true,
+            Self::StuckValve | Self::LowBattery | Self::ClockOff | Self::RollOver => false,
+        }
+    }
+}
+
+/// A fault and how often it strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FaultRule {
+    /// Which fault.
+    pub fault: Fault,
+    /// The share of requests it strikes, 0.0 to 1.0. Default 1.0: always.
+    #[serde(default = "always")]
+    pub probability: f64,
+}
+
+impl From<Fault> for FaultRule {
+    fn from(fault: Fault) -> Self {
+        Self { fault, probability: always() }
+    }
+}
+
+fn always() -> f64 {
+    1.0
+}
