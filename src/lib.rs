@@ -1,1 +1,21 @@
-//! Placeholder.
+//! Weir: an edge gateway for water meters.
+//!
+//! Two flows, one path. Up: bytes come from a [`line`], a driver makes an answer of them, the answer becomes a reading
+//! that the [`outbox`] flushes and names, the [`uplink`] hands it to the broker, and the broker's acknowledgement lets
+//! it leave the outbox. Commands will come down through the same lines.
+//!
+//! ```text
+//!   meters ══ line ── driver ── reading ──► outbox (flushed, named) ──► uplink ──► broker
+//!                                             ▲                           │
+//!                                             └────── acknowledged ───────┘
+//! ```
+//!
+//! Rooms know only what lies in their flow: `line` knows drivers and the outbox's handle, `uplink` knows the outbox,
+//! `outbox` knows nobody. `tests/architecture.rs` holds that.
+
+pub mod clock;
+pub mod id;
+pub mod limits;
+pub mod outbox;
+pub mod pulse;
+mod sys;

@@ -1,2 +1,3 @@
-//! Placeholder.
+//! Exit codes only.
+
 fn main() {}

@@ -1,0 +1,60 @@
+//! What a line and its meters are made with.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use weir_meter::{Driver, Serial};
+
+/// One line and everything wired to it.
+pub struct Config {
+    /// The line's name, unique on the gateway.
+    pub name: String,
+    /// Where its bytes go.
+    pub port: Port,
+    /// Whether the converter sends every request back before the answer.
+    pub echo: bool,
+    /// How often a request is repeated when its answer stays away or is garbled, 0 to 5. A meter that is being backed
+    /// off from is asked once.
+    pub repeats: u32,
+    /// Added to every answer window for what lies between the port and the bus: USB adapters hold bytes back for up to
+    /// 100 ms, serial servers for a network round trip.
+    pub adapter_allowance: Duration,
+    /// Whether readings carry the answer's raw bytes.
+    pub keep_raw: bool,
+    /// The zone whose wall clock the schedules follow.
+    pub time_zone: TimeZone,
+    /// The meters, in the order in which they are polled.
+    pub meters: Vec<Meter>,
+}
+
+/// Where a line's bytes go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// A serial device, opened by path.
+    Serial(PathBuf),
+    /// A TCP serial server or a Modbus TCP device, `host:port`.
+    Tcp(String),
+}
+
+/// One meter on a line.
+pub struct Meter {
+    /// The utility's own id, unique in the whole fleet.
+    pub id: String,
+    /// Its protocol and address.
+    pub driver: Box<dyn Driver>,
+    /// The serial parameters it is spoken to with.
+    pub serial: Serial,
+    /// How often it is read: slots at whole multiples of this since local midnight.
+    pub every: Duration,
+    /// Shifts its slots after those multiples; less than `every`.
+    pub offset: Duration,
+    /// Reads a day that its battery allows, repeats included; `None` for mains-powered meters.
+    pub reads_per_day_max: Option<u32>,
+    /// In place of the driver's answer window (the adapter allowance is still added).
+    pub answer_window: Option<Duration>,
+    /// In place of the driver's late window.
+    pub late_window: Option<Duration>,
+    /// The serial number it must answer with, when the utility wants that checked.
+    pub expected_number: Option<String>,
+}
