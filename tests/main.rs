@@ -1,0 +1,15 @@
+//! The daemon from outside: one story a file, all in one binary.
+//!
+//! A story uses the `weir` program, real ptys and Apache Kafka, and nothing of the daemon's insides. What it
+//! needs for that is in [`harness`]. A story that measures time or cuts power goes into a `mod alone`: such tests
+//! are run after the others and one at a time (`scripts/test`).
+
+#[cfg(test)]
+mod harness;
+
+#[cfg(test)]
+mod kafka_broker;
+#[cfg(test)]
+mod started_programs;
+#[cfg(test)]
+mod systemd_unit;
