@@ -112,6 +112,15 @@ words! {
         42 Dimensionless "dimensionless",
         43 ReverseVolume "reverse-volume",
         44 RelativeHumidity "relative-humidity",
+        45 ForwardVolume "forward-volume",
+        46 ForwardEnergy "forward-energy",
+        47 ReverseEnergy "reverse-energy",
+        48 ErrorMask "error-mask",
+        49 StorageInterval "storage-interval",
+        50 DurationSinceReadout "duration-since-readout",
+        51 BatteryOperatingTime "battery-operating-time",
+        52 BatteryChange "battery-change",
+        53 Unreadable "unreadable",
     }
 }
 
