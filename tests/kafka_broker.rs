@@ -93,11 +93,15 @@ fn a_frozen_broker_acknowledges_nothing_until_it_runs_again() {
     let Some(mut kafka) = require(PART, Kafka::start_with(&[("message.max.bytes", "2000")])) else { return };
     kafka.create_topic("frozen", 1, &[]);
     let producer = producer(&kafka);
+    assert!(producer.send(BaseRecord::to("frozen").key("A").payload("passes")).is_ok());
+    producer.flush(FLUSH_TIME).unwrap();
+
+    // From here on an acknowledgement takes milliseconds, if there is one.
     kafka.freeze();
     assert!(producer.send(BaseRecord::to("frozen").key("A").payload("waits")).is_ok());
     assert!(producer.flush(Duration::from_millis(500)).is_err(), "nobody can have acknowledged it");
     kafka.thaw();
     producer.flush(FLUSH_TIME).unwrap();
     let read = kafka.read_all_quickly("frozen");
-    assert_eq!(read.iter().map(Consumed::text).collect::<Vec<_>>(), ["waits"]);
+    assert_eq!(read.iter().map(Consumed::text).collect::<Vec<_>>(), ["passes", "waits"]);
 }

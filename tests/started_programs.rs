@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, test_kill_process};
 
 use crate::harness::deadline::wait_until;
-use crate::harness::not_run::{NotRun, require};
+use crate::harness::not_run::{NotRun, require_or_say};
 use crate::harness::notified::Notified;
 use crate::harness::process::Process;
 
@@ -95,11 +95,17 @@ fn what_a_daemon_tells_its_service_manager_is_kept_line_by_line() {
 }
 
 #[test]
-fn a_part_that_cannot_run_is_skipped_aloud_or_fails_when_all_is_required() {
-    let asked = std::env::var_os("WEIR_REQUIRE").is_some_and(|it| it == "all");
-    let outcome =
-        std::panic::catch_unwind(|| require("(not a part, but the test of the message)", Ok::<_, NotRun>(7)));
-    assert_eq!(outcome.unwrap(), Some(7));
-    let missing = || require::<()>("(only the test of this message)", Err(NotRun::because("always missing")));
-    assert_eq!(std::panic::catch_unwind(missing).is_err(), asked);
+fn a_part_that_cannot_run_is_said_aloud() {
+    let mut said = Vec::new();
+    let missing = Err::<(), _>(NotRun::because("no mbpoll here"));
+    assert_eq!(require_or_say("mbpoll", missing, false, &mut said), None);
+    assert_eq!(String::from_utf8(said).unwrap(), "NOT RUN: mbpoll: no mbpoll here\n");
+    assert_eq!(require_or_say("mbpoll", Ok(7), true, &mut std::io::sink()), Some(7));
+}
+
+#[test]
+#[should_panic(expected = "WEIR_REQUIRE=all, but mbpoll cannot run: no mbpoll here")]
+fn a_part_that_cannot_run_fails_when_all_is_required() {
+    let missing = Err::<(), _>(NotRun::because("no mbpoll here"));
+    require_or_say("mbpoll", missing, true, &mut std::io::sink());
 }

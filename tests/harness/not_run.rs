@@ -21,13 +21,24 @@ impl NotRun {
 /// When the environment has `WEIR_REQUIRE=all`: then every part has to run.
 #[track_caller]
 pub(crate) fn require<T>(part: &str, needed: Result<T, NotRun>) -> Option<T> {
+    let all = env::var_os("WEIR_REQUIRE").is_some_and(|asked| asked == "all");
+    // Past `eprintln!`, whose output the test runner hides when a test passes.
+    require_or_say(part, needed, all, &mut io::stderr())
+}
+
+/// [`require`] without the environment.
+#[track_caller]
+pub(crate) fn require_or_say<T>(
+    part: &str,
+    needed: Result<T, NotRun>,
+    all: bool,
+    out: &mut impl Write,
+) -> Option<T> {
     match needed {
         Ok(it) => Some(it),
         Err(NotRun { why }) => {
-            // Past `eprintln!`, whose output the test runner hides when a test passes.
-            writeln!(io::stderr(), "NOT RUN: {part}: {why}").expect("standard error is open");
-            let all = env::var_os("WEIR_REQUIRE").is_some_and(|asked| asked == "all");
             assert!(!all, "WEIR_REQUIRE=all, but {part} cannot run: {why}");
+            writeln!(out, "NOT RUN: {part}: {why}").expect("the output is open");
             None
         }
     }

@@ -50,8 +50,8 @@ impl Process {
     pub(crate) fn spawn_with_scratch(name: &str, command: &mut Command, scratch: Option<&Path>) -> Self {
         let logs = target_tmp().join("logs");
         fs::create_dir_all(&logs).unwrap();
-        let log = |ending| logs.join(format!("{name}-{}-{}.{ending}", std::process::id(), next_number()));
-        let (stdout, stderr) = (log("out"), log("err"));
+        let stem = format!("{name}-{}-{}", std::process::id(), next_number());
+        let [stdout, stderr] = ["out", "err"].map(|ending| logs.join(format!("{stem}.{ending}")));
         let child = command
             .stdin(Stdio::null())
             .stdout(File::create(&stdout).unwrap())
