@@ -38,7 +38,7 @@ pub(crate) fn wall() -> SystemTime {
 
 /// The wall clock as a meter in `zone` shows it.
 pub(crate) fn civil(at: SystemTime, zone: &TimeZone) -> DateTime {
-    jiff::Timestamp::try_from(at).map_or(DateTime::ZERO, |at| at.to_zoned(zone.clone()).datetime())
+    jiff::Timestamp::try_from(at).map_or(DateTime::ZERO, |at| zone.to_datetime(at))
 }
 
 #[cfg(test)]

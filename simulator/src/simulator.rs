@@ -12,10 +12,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::bus::{Bus, MeterControl};
-use crate::config::{LinePlan, Plan, check_faults};
+use crate::config::{LinePlan, Place, Plan, check_faults};
 use crate::line::{Commander, Counters, Line, Order};
 use crate::pacing::Character;
-use crate::port::{Place, Port};
+use crate::port::Port;
 use crate::{Config, Error, Fault, FaultRule, Journal, LineCounters, Said};
 
 /// A running simulation. Dropping it stops its threads, closes its ports and removes the links to its ptys.
@@ -61,7 +61,8 @@ impl Simulator {
         let (commander, orders) = Commander::new().map_err(in_thread)?;
         let place = port.place();
         let character = plan.character;
-        let line = Line::new(plan, bus, port, zone.clone(), self.journal.clone(), Arc::clone(&counters), orders);
+        let line =
+            Line::new(plan, bus, port, zone.clone(), self.journal.clone(), Arc::clone(&counters), orders);
         let thread = std::thread::Builder::new().name(format!("sim {name}"));
         let thread = thread.spawn(move || line.run()).map_err(in_thread)?;
         let handle =
@@ -272,4 +273,3 @@ impl MeterHandle {
         self.journal.of(&self.name)
     }
 }
-

@@ -164,12 +164,13 @@ fn plan_line(line: &LineConfig, index: usize) -> Result<LinePlan, ConfigError> {
     };
     check_line_ranges(line, &place)?;
     let mut meters = Vec::new();
-    let mut next_serial =
-        FIRST_SERIAL.saturating_add(u32::try_from(index).unwrap_or(u32::MAX).saturating_mul(SERIALS_PER_LINE));
+    let mut next_serial = FIRST_SERIAL
+        .saturating_add(u32::try_from(index).unwrap_or(u32::MAX).saturating_mul(SERIALS_PER_LINE));
     let mut used = HashSet::new();
     for meter in &line.meters {
         for number in 0..row_length(line, meter)? {
-            let place_of_protocol = meters.iter().filter(|m: &&MeterPlan| m.kind.protocol() == meter.protocol);
+            let place_of_protocol =
+                meters.iter().filter(|m: &&MeterPlan| m.kind.protocol() == meter.protocol);
             let place_of_protocol = place_of_protocol.count() + 1;
             next_serial = next_serial.saturating_add(1);
             let plan = plan_meter(line, meter, number, place_of_protocol, next_serial)?;
@@ -302,7 +303,9 @@ fn kind_of(meter: &MeterConfig, number: u16, place: usize, serial: u32) -> Resul
     if meter.protocol != Protocol::Mbus && meter.manufacturer.is_some() {
         return Err("only an M-Bus meter has a manufacturer".to_owned());
     }
-    if meter.protocol != Protocol::Cjt188 && (meter.preamble_bytes.is_some() || meter.di_order != DiOrder::Any) {
+    if meter.protocol != Protocol::Cjt188
+        && (meter.preamble_bytes.is_some() || meter.di_order != DiOrder::Any)
+    {
         return Err("only a CJ/T 188 meter has di_order and preamble_bytes".to_owned());
     }
     match meter.protocol {

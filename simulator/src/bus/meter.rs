@@ -1,0 +1,268 @@
+//! One meter: its register and clock, what is wrong with it, and the protocol it speaks.
+//!
+//! The register grows by a drawn step with every answer that carries it, so no two answers are alike and a reading
+//! can be traced to the one answer it came from. It stands still while the meter is not asked.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
+use rust_decimal::Decimal;
+
+use super::{Answer, RegisterSaid, Reply, spoil};
+use crate::config::{Kind, MeterPlan};
+use crate::pacing::Character;
+use crate::{Fault, FaultRule, ModbusFraming, Protocol, Said, cjt188, mbus, modbus};
+
+/// How slow the clock of a meter with [`Fault::ClockOff`] is: a day, an hour and 17 minutes, in seconds.
+pub const CLOCK_OFF_S: i64 = 86_400 + 3_600 + 17 * 60;
+
+/// The largest step of a register between two answers, in units of its last digit.
+const STEP_MAX: u64 = 9;
+
+/// What a meter knows when it is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) serial: u32,
+    /// In steps of the model's last digit, as all volumes.
+    pub(crate) volume: u64,
+    pub(crate) due_volume: u64,
+    pub(crate) flow_l_per_h: u32,
+    pub(crate) clock: DateTime,
+    pub(crate) low_battery: bool,
+    pub(crate) stuck_valve: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Valve {
+    Open,
+    Closed,
+}
+
+/// What a handle may change in a meter while its line's thread uses it.
+#[derive(Debug)]
+pub(crate) struct MeterControl {
+    dead: AtomicBool,
+    faults: Mutex<Faults>,
+}
+
+#[derive(Debug, Clone)]
+struct Faults {
+    rules: Vec<FaultRule>,
+    /// Counts how often the rules were set: a roll-over happens once for each.
+    setting: u64,
+}
+
+impl MeterControl {
+    fn new(rules: Vec<FaultRule>) -> Self {
+        Self { dead: AtomicBool::new(false), faults: Mutex::new(Faults { rules, setting: 1 }) }
+    }
+
+    pub(crate) fn set_dead(&self, dead: bool) {
+        self.dead.store(dead, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn set_faults(&self, rules: Vec<FaultRule>) {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.rules = rules;
+        faults.setting += 1;
+    }
+
+    /// The faults that strike this time, and which setting they are of.
+    fn strike(&self, random: &mut fastrand::Rng) -> (Vec<Fault>, u64) {
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        let struck = faults.rules.iter().filter(|rule| random.f64() < rule.probability);
+        (struck.map(|rule| rule.fault).collect(), faults.setting)
+    }
+}
+
+#[derive(Debug)]
+enum Slave {
+    Mbus(mbus::Slave),
+    Modbus(modbus::Slave),
+    Cjt188(cjt188::Slave),
+}
+
+#[derive(Debug)]
+pub(crate) struct Meter {
+    name: Arc<str>,
+    kind: Kind,
+    framing: ModbusFraming,
+    slave: Slave,
+    control: Arc<MeterControl>,
+    random: fastrand::Rng,
+    serial: u32,
+    latency: Duration,
+    paced: bool,
+    slow: Duration,
+    character: Character,
+    register: u64,
+    due_volume: u64,
+    sequence: u64,
+    last_said: String,
+    rolled_in_setting: u64,
+}
+
+impl Meter {
+    pub(super) fn new(plan: &MeterPlan, seed: u64, paced: bool, framing: ModbusFraming) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed ^ fnv_1a(&plan.name));
+        let (decimals, _) = plan.kind.register();
+        let cubic_metre = 10_u64.pow(decimals);
+        // Drawn in any case, so that a value given in the configuration does not change the ones drawn after it.
+        let (drawn_volume, drawn_latency_us, drawn_preamble) =
+            (random.u64(10 * cubic_metre..9000 * cubic_metre), random.u64(11_000..30_000), random.u8(0..=4));
+        let register = plan.volume.unwrap_or(drawn_volume);
+        let slave = match plan.kind {
+            Kind::Mbus { address, manufacturer, model } => {
+                Slave::Mbus(mbus::Slave::new(address, manufacturer, model))
+            }
+            Kind::Modbus { unit, model } => Slave::Modbus(modbus::Slave::new(unit, model, framing)),
+            Kind::Cjt188 { address, model, order, preamble } => {
+                Slave::Cjt188(cjt188::Slave::new(address, model, order, preamble.unwrap_or(drawn_preamble)))
+            }
+        };
+        Self {
+            name: plan.name.as_str().into(),
+            kind: plan.kind,
+            framing,
+            slave,
+            control: Arc::new(MeterControl::new(plan.faults.clone())),
+            random,
+            serial: plan.serial,
+            latency: plan.latency.unwrap_or(Duration::from_micros(drawn_latency_us)),
+            paced,
+            slow: plan.slow,
+            character: plan.character,
+            register,
+            due_volume: register - register / 10,
+            sequence: 0,
+            last_said: String::new(),
+            rolled_in_setting: 0,
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    pub(crate) fn control(&self) -> &Arc<MeterControl> {
+        &self.control
+    }
+
+    /// From the end of the request to the start of the answer on a paced line.
+    pub(crate) fn latency(&self) -> Duration {
+        self.latency
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        self.kind.protocol()
+    }
+
+    pub(super) fn character(&self) -> Character {
+        self.character
+    }
+
+    /// The only meter behind its TCP address.
+    pub(super) fn set_alone(&mut self) {
+        if let Slave::Modbus(slave) = &mut self.slave {
+            slave.set_alone();
+        }
+    }
+
+    pub(super) fn hear(&mut self, frame: &[u8], now: DateTime) -> Option<Reply> {
+        let concerned = match &self.slave {
+            Slave::Mbus(slave) => slave.concerned_by(frame),
+            Slave::Modbus(slave) => slave.concerned_by(frame),
+            Slave::Cjt188(slave) => slave.concerned_by(frame),
+        };
+        if !concerned || self.control.is_dead() {
+            return None;
+        }
+        let (faults, setting) = self.control.strike(&mut self.random);
+        let has = |fault| faults.contains(&fault);
+        if has(Fault::Silent) {
+            return None;
+        }
+        if has(Fault::RollOver) && self.rolled_in_setting != setting {
+            self.rolled_in_setting = setting;
+            self.register = self.kind.register().1 - 1;
+        }
+        let snapshot = self.snapshot(&faults, now);
+        let answer = match &mut self.slave {
+            Slave::Mbus(slave) => slave.hear(frame, &snapshot),
+            Slave::Modbus(slave) => slave.hear(frame, &snapshot),
+            Slave::Cjt188(slave) => slave.hear(frame, &snapshot),
+        }?;
+        let spoilt = faults.iter().copied().find(|fault| fault.spoils());
+        let said = self.account_for(&answer, spoilt);
+        let bytes = spoil::spoil(answer.bytes, &faults, self.protocol(), self.framing, &mut self.random);
+        let latency = if self.paced { self.latency } else { Duration::ZERO };
+        Some(Reply {
+            after: latency + if has(Fault::Slow) { self.slow } else { Duration::ZERO },
+            bytes,
+            character: self.character,
+            said,
+            spoilt,
+            echoed: has(Fault::Echo),
+        })
+    }
+
+    fn snapshot(&self, faults: &[Fault], now: DateTime) -> Snapshot {
+        let off_by = if faults.contains(&Fault::ClockOff) { CLOCK_OFF_S } else { 0 };
+        Snapshot {
+            serial: self.serial,
+            volume: self.register,
+            due_volume: self.due_volume,
+            flow_l_per_h: u32::try_from(self.sequence * 37 % 900).unwrap_or(0) + 100,
+            clock: now.saturating_sub(SignedDuration::from_secs(off_by)),
+            low_battery: faults.contains(&Fault::LowBattery),
+            stuck_valve: faults.contains(&Fault::StuckValve),
+        }
+    }
+
+    /// Counts the register on and writes the journal's entry for an answer that carried it.
+    fn account_for(&mut self, answer: &Answer, spoilt: Option<Fault>) -> Option<Said> {
+        match answer.register {
+            RegisterSaid::No => return None,
+            RegisterSaid::Again => {}
+            RegisterSaid::Anew => {
+                self.sequence += 1;
+                self.last_said = self.digits();
+                let steps = self.kind.register().1;
+                self.register = (self.register + self.random.u64(1..=STEP_MAX)) % steps;
+            }
+        }
+        Some(Said {
+            position: 0,
+            meter: Arc::clone(&self.name),
+            sequence: self.sequence,
+            volume: self.last_said.clone(),
+            unit: "m3",
+            at: SystemTime::UNIX_EPOCH,
+            repeated: answer.register == RegisterSaid::Again,
+            spoilt,
+        })
+    }
+
+    /// The register as the model sends it.
+    fn digits(&self) -> String {
+        match self.kind {
+            Kind::Modbus { model, .. } if model.sends_float() => {
+                modbus::litres_as_float(self.register).to_string()
+            }
+            kind => Decimal::from_i128_with_scale(i128::from(self.register), kind.register().0).to_string(),
+        }
+    }
+}
+
+/// Gives each meter its own stream of chance, whatever other meters there are.
+fn fnv_1a(name: &str) -> u64 {
+    name.bytes()
+        .fold(0xCBF2_9CE4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3))
+}
