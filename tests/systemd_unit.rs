@@ -1,5 +1,6 @@
 //! The systemd unit is one that systemd understands whole, and its sandbox stays shut.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -78,4 +79,25 @@ fn the_unit_starts_what_it_has_checked() {
         line.strip_prefix("/usr/bin/weir ").and_then(|rest| rest.strip_prefix(subcommand)).unwrap().to_owned()
     };
     assert_eq!(arguments("ExecStartPre=", "check"), arguments("ExecStart=", "run"));
+}
+
+#[test]
+fn the_user_that_the_unit_names_is_made_with_the_group_that_owns_the_serial_ports() {
+    let Some(sysusers) = require(PART, program("systemd-sysusers", "systemd")) else { return };
+    let machine = tempfile::tempdir().unwrap();
+    fs::create_dir(machine.path().join("etc")).unwrap();
+    let mut root = OsString::from("--root=");
+    root.push(machine.path());
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/systemd/weir.sysusers");
+    let made = Command::new(sysusers).arg(root).arg(file).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+
+    let read = |name| fs::read_to_string(machine.path().join("etc").join(name)).unwrap();
+    let unit = unit();
+    let named = |key| unit.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+    let (user, group) = (named("User="), named("SupplementaryGroups="));
+    assert!(read("passwd").lines().any(|line| line.starts_with(&format!("{user}:"))));
+    let is_member =
+        |line: &str| line.starts_with(&format!("{group}:")) && line.ends_with(&format!(":{user}"));
+    assert!(read("group").lines().any(is_member), "{}", read("group"));
 }
