@@ -1,0 +1,191 @@
+//! Layouts, value by value.
+
+use super::*;
+use crate::{StatusBits, UnitOfCode, encode};
+
+fn answer_of(address: &str, data: &[u8], profile: &Profile) -> Answer {
+    let telegram = encode(2, &address.parse().unwrap(), 0x81, data);
+    decode(&telegram, profile).unwrap()
+}
+
+fn metering(current: [u8; 5], kept: [u8; 5], clock: [u8; 7], st: [u8; 2]) -> Vec<u8> {
+    [&[0x1F, 0x90, 0x00][..], &current, &kept, &clock, &st].concat()
+}
+
+/// `quantity[storage] = content unit`, one line a value.
+fn told(answer: &Answer) -> Vec<String> {
+    let unit = |value: &Value| value.unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+    let content = |value: &Value| match &value.content {
+        Content::Number(number) => number.to_string(),
+        Content::Invalid(why) => format!("invalid ({why})"),
+        Content::Opaque => "opaque".into(),
+        other => format!("{other:?}"),
+    };
+    let line =
+        |value: &Value| format!("{}[{}] = {}{}", value.quantity, value.storage, content(value), unit(value));
+    answer.values.iter().map(line).collect()
+}
+
+const NO_CLOCK: [u8; 7] = [0; 7];
+const M3_556677: [u8; 5] = [0x00, 0x77, 0x66, 0x55, 0x2C];
+
+#[test]
+fn digits_keep_their_places_and_their_bytes() {
+    let data = metering([0x05, 0, 0, 0, 0x2C], M3_556677, NO_CLOCK, [0, 0]);
+    let answer = answer_of("78330011223344", &data, &Profile::default());
+    assert_eq!(told(&answer), ["volume[0] = 0.05 m3", "volume[1] = 556677.00 m3"]);
+    assert_eq!(answer.values[1].raw, Some(Raw(M3_556677.to_vec())));
+    assert_eq!(answer.meter_time, None);
+}
+
+#[test]
+fn every_unit_of_the_standard_is_exact() {
+    for (code, says) in [
+        (0x29, "volume[0] = 1234.56 l"),
+        (0x2A, "volume[0] = 12345.6 l"),
+        (0x2B, "volume[0] = 123456 l"),
+        (0x2C, "volume[0] = 1234.56 m3"),
+        (0x2D, "volume[0] = 12345.6 m3"),
+        (0x2E, "volume[0] = 123456 m3"),
+        (0x01, "energy[0] = 1234.56 J"),
+        (0x02, "energy[0] = 1234.56 Wh"),
+        (0x05, "energy[0] = 1234.56 kWh"),
+        (0x08, "energy[0] = 1234.56 MWh"),
+        (0x0A, "energy[0] = 123456 MWh"),
+        (0x0B, "energy[0] = 1234.56 kJ"),
+        (0x0E, "energy[0] = 1234.56 MJ"),
+        (0x11, "energy[0] = 1234.56 GJ"),
+        (0x13, "energy[0] = 123456 GJ"),
+        (0x14, "volume[0] = invalid (unit code 14 is W, which is no volume)"),
+        (0x35, "volume[0] = invalid (unit code 35 is m3/h, which is no volume)"),
+        (0x00, "volume[0] = invalid (unit code 00 is not known)"),
+        (0xFF, "volume[0] = invalid (unit code FF is not known)"),
+    ] {
+        let data = metering([0x56, 0x34, 0x12, 0x00, code], M3_556677, NO_CLOCK, [0, 0]);
+        let answer = answer_of("78330011223344", &data, &Profile::default());
+        assert_eq!(told(&answer)[0], says, "{code:02X}");
+    }
+}
+
+#[test]
+fn a_register_without_digits_is_invalid_and_the_rest_stands() {
+    for fill in [0xFF, 0xEE, 0x0A, 0xA0] {
+        let data = metering([fill, fill, fill, fill, 0x2C], M3_556677, NO_CLOCK, [1, 0]);
+        let answer = answer_of("78330011223344", &data, &Profile::default());
+        assert!(matches!(answer.values[0].content, Content::Invalid(_)), "{fill:02X}");
+        assert_eq!(answer.values[0].raw, Some(Raw(vec![fill, fill, fill, fill, 0x2C])));
+        assert_eq!(told(&answer)[1], "volume[1] = 556677.00 m3");
+        assert_eq!(answer.status.valve, Some(weir_wire::Valve::Closed));
+    }
+}
+
+#[test]
+fn an_impossible_clock_is_absent_and_kept_as_bytes() {
+    let plausible = [0x31, 0x01, 0x22, 0x11, 0x05, 0x15, 0x20];
+    for (at, byte) in
+        [(0, 0x60), (1, 0x60), (2, 0x24), (3, 0x32), (3, 0x00), (4, 0x13), (6, 0x19), (6, 0xFF), (0, 0x0A)]
+    {
+        let mut clock = plausible;
+        clock[at] = byte;
+        let data = metering(M3_556677, M3_556677, clock, [0, 0]);
+        let answer = answer_of("78330011223344", &data, &Profile::default());
+        assert_eq!(answer.meter_time, None, "{clock:02X?}");
+        let kept = answer.values.last().unwrap();
+        assert_eq!((&kept.quantity, &kept.raw), (&Quantity::DateTime, &Some(Raw(clock.to_vec()))));
+        assert!(matches!(kept.content, Content::Invalid(_)));
+    }
+    let answer =
+        answer_of("78330011223344", &metering(M3_556677, M3_556677, plausible, [0, 0]), &Profile::default());
+    assert_eq!(answer.meter_time, Some("2015-05-11T22:01:31".parse().unwrap()));
+    assert_eq!(answer.values.len(), 2);
+}
+
+#[test]
+fn a_profile_turns_byte_orders_places_and_units() {
+    let own = UnitOfCode { unit: Unit::CubicMetre, power: -1 };
+    let profile = Profile {
+        value_order: ByteOrder::HighFirst,
+        clock_order: ByteOrder::HighFirst,
+        places: 3,
+        units: [("00".to_owned(), own)].into(),
+        status: StatusBits { has_valve: false, ..StatusBits::default() },
+        ..Profile::default()
+    };
+    let clock = [0x20, 0x16, 0x07, 0x15, 0x09, 0x59, 0x59];
+    let data = metering([0x12, 0x34, 0x56, 0x78, 0x2C], [0x12, 0x34, 0x56, 0x78, 0x00], clock, [0, 0]);
+    let answer = answer_of("78330011223344", &data, &profile);
+    assert_eq!(told(&answer), ["volume[0] = 12345.678 m3", "volume[1] = 1234.5678 m3"]);
+    assert_eq!(answer.meter_time, Some("2016-07-15T09:59:59".parse().unwrap()));
+    assert_eq!(answer.status.valve, None);
+}
+
+#[test]
+fn metering_data_without_serial_number_are_told_by_their_length() {
+    let data = metering(M3_556677, M3_556677, NO_CLOCK, [0, 0]);
+    let without = [&data[..2], &data[3..]].concat();
+    for profile in [Profile::default(), Profile::built_in("no-ser").unwrap().unwrap()] {
+        for data in [&data, &without] {
+            let answer = answer_of("78330011223344", data, &profile);
+            assert_eq!(told(&answer), ["volume[0] = 556677.00 m3", "volume[1] = 556677.00 m3"]);
+        }
+    }
+}
+
+#[test]
+fn a_heat_meter_tells_all_its_registers() {
+    let mut data = vec![0x90, 0x1F, 0x07];
+    data.extend([0x00, 0x10, 0x00, 0x00, 0x05, 0x50, 0x12, 0x00, 0x00, 0x05]); // energies, settlement day first
+    data.extend([0x34, 0x12, 0x00, 0x00, 0x17, 0x56, 0x34, 0x00, 0x00, 0x35]); // power, flow
+    data.extend([0x78, 0x56, 0x34, 0x12, 0x2C]); // volume
+    data.extend([0x55, 0x60, 0x00, 0x25, 0x40, 0x00, 0x34, 0x12, 0x00]); // temperatures, hours
+    data.extend([0x31, 0x01, 0x22, 0x11, 0x05, 0x15, 0x20, 0x04, 0x00]);
+    assert_eq!(data.len(), 0x2E);
+    let answer = answer_of("20:00000000000012", &data, &Profile::default());
+    assert_eq!(
+        told(&answer),
+        [
+            "energy[1] = 10.00 kWh",
+            "energy[0] = 12.50 kWh",
+            "power[0] = 12.34 kW",
+            "volume-flow[0] = 0.3456 m3/h",
+            "volume[0] = 123456.78 m3",
+            "flow-temperature[0] = 60.55 degC",
+            "return-temperature[0] = 40.25 degC",
+            "operating-time[0] = 1234 h",
+        ]
+    );
+    assert_eq!(answer.meter_time, Some("2015-05-11T22:01:31".parse().unwrap()));
+    assert_eq!(answer.status.battery_low, Some(true));
+    let water = answer_of("00000000000012", &data, &Profile::default());
+    assert_eq!(told(&water), ["di:901F[0] = opaque"], "a water meter has no such layout");
+}
+
+#[test]
+fn data_of_unknown_layout_are_kept_as_bytes() {
+    let answer = answer_of("00000000000012", &[0x1F, 0x90, 0x00, 1, 2, 3], &Profile::default());
+    assert_eq!(told(&answer), ["di:901F[0] = opaque"]);
+    assert_eq!(answer.values[0].raw, Some(Raw(vec![1, 2, 3])));
+    let empty = encode(0, &"00000000000012".parse().unwrap(), 0x81, &[0x1F, 0x90, 0x00]);
+    assert!(matches!(decode(&empty, &Profile::default()), Err(Fault::Refused { .. })));
+}
+
+#[test]
+fn the_last_twelve_settlement_days_have_storages_of_their_own() {
+    for (low, storage) in [(0x20, 1), (0x2B, 12)] {
+        let answer = answer_of(
+            "00000000000012",
+            &[low, 0xD1, 0x00, 0x00, 0x77, 0x66, 0x55, 0x2C],
+            &Profile::default(),
+        );
+        assert_eq!(told(&answer), [format!("volume[{storage}] = 556677.00 m3")]);
+    }
+}
+
+#[test]
+fn an_identifier_is_the_same_in_either_order() {
+    for di in [0x901F_u16, 0x810A, 0xD120, 0xA017, 0xA107] {
+        assert_eq!(di_of(&di.to_be_bytes()), Some(di));
+        assert_eq!(di_of(&di.to_le_bytes()), Some(di));
+    }
+    assert_eq!(di_of(&[0x90]), None);
+}

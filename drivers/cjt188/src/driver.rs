@@ -1,0 +1,129 @@
+//! The driver: asks one meter for its metering data, with one exchange a poll.
+//!
+//! Each new request carries the next serial number, and the line repeats a request unchanged. So an answer that comes
+//! after its time-out is told from the one waited for, except with meters that do not repeat the number.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_meter::{Answer, Ask, Driver, Fault, Line, Load, Serial, Timing, async_trait};
+
+use crate::data::{DI_METERING, decode};
+use crate::frame::{READ, SHORTEST, encode};
+use crate::recognise::{Expected, recognise};
+use crate::{Address, DiOrder, Profile, Ser};
+
+/// From the request's end to the answer's first byte.
+///
+/// The standard's figure is not known here. Half a second is what field code waits at any speed; a battery meter's
+/// controller needs it to wake and read its sensor, which no baud rate makes shorter.
+const ANSWER_WINDOW: Duration = Duration::from_millis(500);
+/// For how long an answer without serial number may come late: as long again as it may take in the first place, twice.
+const LATE_WINDOW: Duration = Duration::from_millis(1000);
+/// Bit times of silence before a repeat: those of M-Bus, which the protocol may run over.
+const SILENCE_BEFORE_REPEAT_BITS: u32 = 33;
+/// Data bytes of 901F from a water or gas meter, with identifier and serial number.
+const ANSWER_DATA: usize = 0x16;
+/// Wake-up bytes before the answers of most meters.
+const ANSWER_WAKE_UP: usize = 4;
+/// After so many failed polls in a row a meter whose byte order was found is tried in the other one too: it may have
+/// been replaced by one of another make.
+const FAILURES_BEFORE_NEW_PROBE: u32 = 3;
+
+/// One meter that speaks CJ/T 188.
+#[derive(Clone, Debug)]
+pub struct Cjt188 {
+    address: Address,
+    profile: Arc<Profile>,
+    /// The serial number of the next request.
+    ser: u8,
+    /// With [`DiOrder::Auto`]: the order that the meter answered.
+    answered: Option<DiOrder>,
+    /// Polls without a reading since the last one with.
+    failures: u32,
+}
+
+impl Cjt188 {
+    /// The driver of the meter at this address.
+    pub fn new(address: Address, profile: Arc<Profile>) -> Self {
+        Self { address, profile, ser: 0, answered: None, failures: 0 }
+    }
+
+    /// The byte order to ask in, and the one to try when that fails.
+    fn orders(&self) -> (DiOrder, Option<DiOrder>) {
+        let first = match (self.profile.di_order, self.answered) {
+            (DiOrder::Auto, Some(answered)) => answered,
+            (DiOrder::Auto, None) => DiOrder::LowFirst,
+            (order, _) => return (order, None),
+        };
+        let other = if first == DiOrder::HighFirst { DiOrder::LowFirst } else { DiOrder::HighFirst };
+        let is_turn = self.failures % FAILURES_BEFORE_NEW_PROBE == FAILURES_BEFORE_NEW_PROBE - 1;
+        (first, (self.answered.is_none() || is_turn).then_some(other))
+    }
+
+    async fn read_either(&mut self, line: &mut dyn Line) -> Result<Answer, Fault> {
+        let (first, second) = self.orders();
+        let fault = match (self.read_as(line, first).await, second) {
+            // What a meter does with an identifier it does not know: nothing, or an error answer.
+            (Err(fault @ (Fault::Silent { .. } | Fault::Refused { .. })), Some(_)) => fault,
+            (result, _) => return result,
+        };
+        match (self.read_as(line, second.unwrap_or(first)).await, &fault) {
+            // Silence says less than a refusal.
+            (Err(Fault::Silent { .. }), Fault::Refused { .. }) => Err(fault),
+            (result, _) => result,
+        }
+    }
+
+    async fn read_as(&mut self, line: &mut dyn Line, order: DiOrder) -> Result<Answer, Fault> {
+        let ser = self.ser;
+        self.ser = self.ser.wrapping_add(1);
+        let di = match order {
+            DiOrder::HighFirst => DI_METERING.to_be_bytes(),
+            DiOrder::LowFirst | DiOrder::Auto => DI_METERING.to_le_bytes(),
+        };
+        let mut data = di.to_vec();
+        if self.profile.ser != Ser::Omitted {
+            data.push(ser);
+        }
+        let request = encode(self.profile.wake_up_bytes, &self.address, READ, &data);
+        let expected =
+            Expected { address: self.address, ser: (self.profile.ser == Ser::Echoed).then_some(ser) };
+        let ask = Ask { request: &request, recognise: &|received| recognise(received, &expected) };
+        let answer = decode(&line.exchange(ask).await?, &self.profile)?;
+        self.answered = Some(order);
+        Ok(answer)
+    }
+}
+
+#[async_trait]
+impl Driver for Cjt188 {
+    fn name(&self) -> &'static str {
+        "cjt188"
+    }
+
+    fn timing(&self, serial: &Serial) -> Timing {
+        Timing {
+            answer_window: ANSWER_WINDOW,
+            silence: Duration::ZERO,
+            silence_before_repeat: serial.bits(SILENCE_BEFORE_REPEAT_BITS),
+            late_window: if self.profile.ser == Ser::Echoed { Duration::ZERO } else { LATE_WINDOW },
+        }
+    }
+
+    fn load(&self) -> Vec<Load> {
+        let ser_bytes = self.profile.ser_bytes();
+        let answer = SHORTEST + ANSWER_DATA - 1 + ser_bytes;
+        vec![Load {
+            request: usize::from(self.profile.wake_up_bytes) + SHORTEST + 2 + ser_bytes,
+            shortest_answer: answer,
+            typical_answer: answer + ANSWER_WAKE_UP,
+        }]
+    }
+
+    async fn read(&mut self, line: &mut dyn Line) -> Result<Answer, Fault> {
+        let result = self.read_either(line).await;
+        self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
+        result
+    }
+}
