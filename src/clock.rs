@@ -87,7 +87,7 @@ impl Alarm {
     /// When the process has no descriptor left, or no Tokio runtime with I/O is running.
     pub fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
-        Ok(Self { timer: AsyncFd::new(timerfd_create(TimerfdClockId::Boottime, flags)?)? })
+        Ok(Self { timer: crate::sys::watch_descriptor(timerfd_create(TimerfdClockId::Boottime, flags)?)? })
     }
 
     /// Waits until this moment; returns at once when it has passed. Safe to drop half-way and to call again.

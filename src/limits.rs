@@ -19,8 +19,24 @@ pub const OUTBOX_QUEUE_RECORDS: usize = 1024;
 /// beyond that little is gained and more is at risk.
 pub const COMMIT_RECORDS_MAX: usize = 100;
 
+/// Bytes of frames in one group commit: long records make it due earlier.
+pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
+
+/// How long the cursor may have moved without a group commit to ride on before it is flushed alone. A crash within it
+/// only repeats records under their old ids.
+pub const CURSOR_FLUSH_AFTER: Duration = Duration::from_secs(10);
+
 /// Payload bytes in one segment of the outbox before the next one is begun.
 pub const SEGMENT_PAYLOAD_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Disk that a segment of a given payload may come to take: sled's own factor (about 2.1, measured) with some room, and
+/// its fixed part. Room for one such segment is kept free in the quota, so that sled itself never meets a full disk.
+pub const fn segment_disk_bytes_max(payload_bytes: u64) -> u64 {
+    payload_bytes * 5 / 2 + 2 * 1024 * 1024
+}
+
+/// Share of the quota, in percent, from which the outbox reports pressure.
+pub const PRESSURE_PERCENT: u64 = 80;
 
 /// Bytes of one framed value in the store. Above a quarter of its 128 KiB segment sled spills values into files it never
 /// syncs; pages hold several values, so this stays far below.

@@ -2,8 +2,20 @@
 
 #![expect(unsafe_code, reason = "system calls without a safe wrapper; each block says why it is sound")]
 
+use std::io;
+use std::os::fd::OwnedFd;
+
+use tokio::io::unix::AsyncFd;
+
+/// Lets the Tokio runtime wait for a descriptor to become readable.
+pub(crate) fn watch_descriptor(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned by the `AsyncFd` from here on, which neither replaces it nor lets it be replaced
+    // (only shared references to it are handed out), so it stays open and the same for as long as it is registered.
+    unsafe { AsyncFd::register(descriptor) }.map_err(io::Error::from)
+}
+
 /// Whether the kernel holds the clock for synchronised: `adjtimex(2)` without `STA_UNSYNC`.
-pub fn clock_is_synchronised() -> bool {
+pub(crate) fn clock_is_synchronised() -> bool {
     // SAFETY: `timex` is a plain C struct for which all zeros is a valid value; `modes = 0` only reads.
     let (state, status) = unsafe {
         let mut timex: libc::timex = std::mem::zeroed();

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_wire::stored::Record;
 
+use super::frame::Class;
 use crate::id::{Generation, Lane, RecordName};
 
 /// A handle to the outbox. Cheap to clone.
@@ -24,12 +25,33 @@ pub struct Outbox {
 /// What the keeper is asked to do.
 #[derive(Debug)]
 pub(super) enum Request {
-    Append { record: Record, receipt: oneshot::Sender<Result<RecordName, AppendError>> },
+    Append { record: Encoded, receipt: oneshot::Sender<Result<RecordName, AppendError>> },
     Read { lane: Lane, after: u64, records_max: usize, bytes_max: usize, reply: oneshot::Sender<Vec<Stored>> },
     Acknowledge { lane: Lane, up_to: u64 },
     SetAside { lane: Lane, sequence: u64, why: String, reply: oneshot::Sender<()> },
     Stats { reply: oneshot::Sender<Stats> },
     Close { reply: oneshot::Sender<()> },
+}
+
+/// A record as the store takes it. Encoding is done by whoever appends, off the keeper's thread.
+#[derive(Debug)]
+pub(super) struct Encoded {
+    pub(super) lane: Lane,
+    pub(super) class: Class,
+    pub(super) at: Timestamp,
+    pub(super) meter: String,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl From<&Record> for Encoded {
+    fn from(record: &Record) -> Self {
+        let (lane, class) = match record {
+            Record::Reading(_) => (Lane::Readings, Class::Reading),
+            Record::Event(_) => (Lane::Urgent, Class::Event),
+        };
+        let meter = record.meter().unwrap_or_default().to_owned();
+        Self { lane, class, at: record.at(), meter, bytes: record.encode() }
+    }
 }
 
 /// Why a record was not stored. Nothing of it is on disk, or nothing that anybody was told of.
@@ -85,8 +107,9 @@ impl Outbox {
     ///
     /// # Errors
     /// When the outbox is closed.
-    pub async fn append(&self, record: Record) -> Result<Receipt, Closed> {
+    pub async fn append(&self, record: &Record) -> Result<Receipt, Closed> {
         let (receipt, promise) = oneshot::channel();
+        let record = Encoded::from(record);
         self.requests.send(Request::Append { record, receipt }).await.map_err(|_| Closed)?;
         Ok(Receipt(promise))
     }

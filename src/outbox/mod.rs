@@ -43,9 +43,15 @@
 //! the cursor moves in memory at once, and on disk with the next group commit; a segment wholly behind the flushed
 //! cursor is renamed `dead-…` and removed. A crash before that repeats records under the same names.
 
+mod frame;
 mod handle;
+mod keeper;
+mod lane;
+mod salvage;
+mod store;
 
 pub use handle::{AppendError, Closed, LaneStats, Outbox, Previous, Reader, Receipt, Stats, Stored};
+pub use keeper::{OpenError, Opened, open};
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -53,6 +59,8 @@ use std::time::Duration;
 /// What an outbox is made with.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The gateway's id, which stands in the ids of lost records that are reported.
+    pub gateway: String,
     /// Its directory; made when missing.
     pub directory: PathBuf,
     /// Disk that readings may take, in bytes.
@@ -65,6 +73,8 @@ pub struct Config {
     pub commit_window: Duration,
     /// What happens to readings at the quota.
     pub when_full: WhenFull,
+    /// Payload of one segment, in bytes; [`SEGMENT_PAYLOAD_BYTES`](crate::limits::SEGMENT_PAYLOAD_BYTES) but in tests.
+    pub segment_payload_bytes: u64,
 }
 
 /// What happens when readings have reached their quota.
