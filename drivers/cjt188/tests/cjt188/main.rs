@@ -1,0 +1,9 @@
+//! The driver from outside: published frames, whatever else a line may carry, and whole polls on a scripted line.
+
+#![cfg(test)]
+
+mod meter;
+mod polls;
+mod properties;
+mod recognising;
+mod worked_frames;
