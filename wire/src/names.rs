@@ -117,6 +117,7 @@ words! {
         47 ReverseEnergy "reverse-energy",
         48 ErrorMask "error-mask",
         49 StorageInterval "storage-interval",
+        50 RemainingVolume "remaining-volume",
         50 DurationSinceReadout "duration-since-readout",
         51 BatteryOperatingTime "battery-operating-time",
         52 BatteryChange "battery-change",
@@ -172,6 +173,8 @@ words! {
         35 CubicFoot "ft3",
         36 UsGallon "US-gal",
         37 LitrePerSecond "l/s",
+        38 LitrePerMinute "l/min",
+        39 UsGallonPerMinute "US-gal/min",
     }
 }
 
