@@ -83,7 +83,6 @@ pub fn open(config: Config, pulse: Pulse) -> Result<Opened, OpenError> {
     let store_error =
         move |error: &dyn std::fmt::Display| OpenError::Store { path: path.clone(), why: error.to_string() };
     let run = move || {
-        let _lock = lock;
         let mut keeper = match Keeper::open(config, generation, pulse) {
             Ok((keeper, durable, previous)) => {
                 let _ = told.send(Ok((durable, previous)));
@@ -92,11 +91,18 @@ pub fn open(config: Config, pulse: Pulse) -> Result<Opened, OpenError> {
             Err(error) => return drop(told.send(Err(error.to_string()))),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-        let result =
+        let served =
             runtime.map_err(StoreError::Io).and_then(|runtime| runtime.block_on(keeper.serve(requests)));
-        if let Err(error) = result.and_then(|()| keeper.close()) {
-            tracing::error!(%error, "the outbox's store failed");
-            let _ = failure.send(error.to_string());
+        match served.and_then(|asked_by| keeper.close().map(|()| asked_by)) {
+            Ok(asked_by) => {
+                // Whoever asked may open the outbox again at once.
+                drop(lock);
+                let _ = asked_by.map(|reply| reply.send(()));
+            }
+            Err(error) => {
+                tracing::error!(%error, "the outbox's store failed");
+                let _ = failure.send(error.to_string());
+            }
         }
     };
     std::thread::Builder::new().name("outbox".into()).spawn(run).map_err(|error| store_error(&error))?;
@@ -154,15 +160,12 @@ impl Keeper {
             Ok::<_, StoreError>(lane)
         };
         let (urgent, readings, refused) = (open("urgent")?, open("readings")?, open("refused")?);
-        let previous = match (readings.previous()?, urgent.previous()?) {
-            (None, None) => None,
-            (readings, urgent) => {
-                // Every start writes an event, so the urgent lane knows the generation best.
-                let (generation, last_urgent) = urgent.or(readings).unwrap_or((Generation(0), 0));
-                let last_reading = readings.map_or(0, |(_, sequence)| sequence);
-                Some(Previous { generation, last: [last_reading, last_urgent] })
-            }
-        };
+        let (of_readings, of_urgent) = (readings.previous()?, urgent.previous()?);
+        // Every start writes an event, so the urgent lane knows the last generation best.
+        let previous = of_urgent.or(of_readings).map(|(generation, _)| Previous {
+            generation,
+            last: [of_readings, of_urgent].map(|lane| lane.map_or(0, |(_, sequence)| sequence)),
+        });
         let (urgent, urgent_durable) = Kept::new(Lane::Urgent, urgent, config.urgent_bytes_max);
         let (readings, readings_durable) = Kept::new(Lane::Readings, readings, config.readings_bytes_max);
         let mut keeper =
@@ -171,20 +174,21 @@ impl Keeper {
         Ok((keeper, [urgent_durable, readings_durable], previous))
     }
 
-    /// Serves requests until the outbox is closed or every handle is gone.
-    async fn serve(&mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), StoreError> {
+    /// Serves requests until somebody asks to close, who is returned to be answered, or every handle is gone.
+    async fn serve(
+        &mut self,
+        mut requests: mpsc::Receiver<Request>,
+    ) -> Result<Option<oneshot::Sender<()>>, StoreError> {
         loop {
             let mut next = match tokio::time::timeout(self.until_due(), requests.recv()).await {
-                Ok(None) => return Ok(()),
+                Ok(None) => return Ok(None),
                 Ok(Some(request)) => Some(request),
                 Err(_elapsed) => None,
             };
             // Whatever else is waiting already shares the commit, as far as one commit may reach.
             while let Some(request) = next {
                 if let Request::Close { reply } = request {
-                    self.commit_all()?;
-                    let _ = reply.send(());
-                    return Ok(());
+                    return Ok(Some(reply));
                 }
                 self.handle(request)?;
                 next = if self.is_batch_full() { None } else { requests.try_recv().ok() };
@@ -201,7 +205,12 @@ impl Keeper {
                 let records = self.read(lane, after, records_max, bytes_max)?;
                 let _ = reply.send(records);
             }
-            Request::Acknowledge { lane, up_to } => self.kept(lane).acknowledge(up_to),
+            Request::Acknowledge { lane, up_to } => {
+                self.kept(lane).acknowledge(up_to);
+                if self.full && self.kept(lane).store.has_drained_segment() {
+                    self.commit(lane)?;
+                }
+            }
             Request::SetAside { lane, sequence, why, reply } => {
                 self.set_aside(lane, sequence, why)?;
                 let _ = reply.send(());
@@ -321,10 +330,6 @@ impl Keeper {
             self.roll_if_full(Lane::Readings)?;
         }
         Ok(())
-    }
-
-    fn commit_all(&mut self) -> Result<(), StoreError> {
-        Lane::ALL.into_iter().try_for_each(|lane| self.commit(lane))
     }
 
     /// The group commit of one lane, and what follows from it: receipts, drained segments, a new segment.

@@ -85,3 +85,6 @@ pub enum WhenFull {
     /// Nothing goes; new readings are refused, so the lines pause until there is room.
     StopPolling,
 }
+
+#[cfg(test)]
+mod tests;
