@@ -117,11 +117,11 @@ words! {
         47 ReverseEnergy "reverse-energy",
         48 ErrorMask "error-mask",
         49 StorageInterval "storage-interval",
-        50 RemainingVolume "remaining-volume",
         50 DurationSinceReadout "duration-since-readout",
         51 BatteryOperatingTime "battery-operating-time",
         52 BatteryChange "battery-change",
         53 Unreadable "unreadable",
+        54 RemainingVolume "remaining-volume",
     }
 }
 
