@@ -8,8 +8,6 @@
 
 mod counters;
 mod orders;
-#[cfg(test)]
-mod tests;
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;

@@ -24,7 +24,7 @@
 //! | `typical` | 66 | cold water 16 | `0C 78`, `0C 13` volume 0.001 m³ (BCD), `04 6D`, `42 6C` due date (type G), `4C 13` volume at due date, `0B 3B` flow l/h, `02 FD 17` error flags, `0D FD 0C` model as text |
 //! | `warm` | 66 | warm water 06 | as `typical` |
 //! | `long` | 120 | cold water 16 | `0C 78`, `0C 14` volume 0.01 m³ (BCD), `04 6D`, `42 6C`, `4C 14`, `82 01 6C` and `8C 01 14` the due date before (storage 2), `1B 3B` highest and `2B 3B` lowest flow, `8C 10 14` and `8C 20 14` volume by tariff 1 and 2, `8C 40 14` volume of subunit 1, `02 5A` flow temperature 0.1 °C, `02 FD 17`, `04 22` on time h, `02 FD 74` battery days, `0D FD 0C` |
-//! | `two-telegrams` | 48 and 75 | cold water 16 | first `0C 78`, `04 13` volume 0.001 m³ (binary), `04 6D`, `42 6C`, `44 13`, `1F` more follows; then storages 2 to 5 (`82 01 6C`, `84 01 13`, `C2 01 6C`, `C4 01 13`, …), `02 FD 17` |
+//! | `two-telegrams` | 50 and 74 | cold water 16 | first `0C 78`, `04 13` volume 0.001 m³ (binary), `04 6D`, `42 6C`, `44 13`, `1F` more follows; then storages 2 to 5 (`82 01 6C`, `84 01 13`, `C2 01 6C`, `C4 01 13`, …), `02 FD 17` |
 //!
 //! Status byte: 04 with a low battery, otherwise 00; the error flags are 0 then 1. The version byte is 1, the signature 0.
 
@@ -157,22 +157,21 @@ impl Slave {
 
     /// Whether a whole, valid frame is for this slave.
     pub(crate) fn concerned_by(&self, frame: &[u8]) -> bool {
-        let Some((c, a, user_data)) = parts(frame) else { return false };
-        match a {
-            ADDRESS_SELECTED => self.selected || is_selection(c, a, user_data),
+        parts(frame).is_some_and(|parts| match parts.a {
+            ADDRESS_SELECTED => self.selected || parts.selection().is_some(),
             ADDRESS_ALL_ANSWER | ADDRESS_NONE_ANSWERS => true,
-            _ => a == self.address,
-        }
+            a => a == self.address,
+        })
     }
 
     /// The answer to a frame that is for this slave; `None`: it asks for no answer.
     pub(crate) fn hear(&mut self, frame: &[u8], snapshot: &Snapshot) -> Option<Answer> {
-        let (c, a, user_data) = parts(frame)?;
-        let answer = match user_data {
-            Some((_, mask)) if is_selection(c, a, user_data) => self.select(mask, snapshot),
-            _ => self.obey(c, a, user_data.map(|(ci, _)| ci), snapshot),
+        let parts = parts(frame)?;
+        let answer = match parts.selection() {
+            Some(mask) => self.select(mask, snapshot),
+            None => self.obey(parts.c, parts.a, parts.ci, snapshot),
         };
-        answer.filter(|_| a != ADDRESS_NONE_ANSWERS)
+        answer.filter(|_| parts.a != ADDRESS_NONE_ANSWERS)
     }
 
     fn obey(&mut self, c: u8, a: u8, ci: Option<u8>, snapshot: &Snapshot) -> Option<Answer> {
@@ -252,17 +251,28 @@ impl Slave {
 
 const VERSION: u8 = 1;
 
-/// C field, A field, and of a long frame the CI field and what follows it.
-fn parts(frame: &[u8]) -> Option<(u8, u8, Option<(u8, &[u8])>)> {
-    match *frame {
-        [START_SHORT, c, a, ..] => Some((c, a, None)),
-        [START_LONG, _, _, _, c, a, ci, ref data @ .., _, _] => Some((c, a, Some((ci, data)))),
-        _ => None,
+struct Parts<'a> {
+    c: u8,
+    a: u8,
+    /// Long frames only, as `data`.
+    ci: Option<u8>,
+    data: &'a [u8],
+}
+
+impl Parts<'_> {
+    /// The secondary address to select by (EN 13757-3, CI 52), where the frame is about that.
+    fn selection(&self) -> Option<&[u8]> {
+        let selects = self.a == ADDRESS_SELECTED && is_send_user_data(self.c) && self.ci == Some(0x52);
+        selects.then_some(self.data)
     }
 }
 
-fn is_selection(c: u8, a: u8, user_data: Option<(u8, &[u8])>) -> bool {
-    a == ADDRESS_SELECTED && is_send_user_data(c) && matches!(user_data, Some((0x52, _)))
+fn parts(frame: &[u8]) -> Option<Parts<'_>> {
+    match *frame {
+        [START_SHORT, c, a, ..] => Some(Parts { c, a, ci: None, data: &[] }),
+        [START_LONG, _, _, _, c, a, ci, ref data @ .., _, _] => Some(Parts { c, a, ci: Some(ci), data }),
+        _ => None,
+    }
 }
 
 fn is_send_user_data(c: u8) -> bool {

@@ -180,16 +180,16 @@ impl Slave {
 
     /// Whether a whole frame is for this slave.
     pub(crate) fn concerned_by(&self, frame: &[u8]) -> bool {
-        self.parts(frame).is_some_and(|(_, unit, _)| match (self.framing, unit) {
+        self.parts(frame).is_some_and(|parts| match (self.framing, parts.unit) {
             (ModbusFraming::Rtu, BROADCAST) => true,
             (ModbusFraming::Tcp, BROADCAST | NO_GATEWAY) => self.alone,
-            _ => unit == self.unit,
+            (_, unit) => unit == self.unit,
         })
     }
 
     /// The answer to a frame that is for this slave; `None`: it asks for no answer.
     pub(crate) fn hear(&mut self, frame: &[u8], snapshot: &Snapshot) -> Option<Answer> {
-        let (transaction, unit, pdu) = self.parts(frame)?;
+        let Parts { transaction, unit, pdu } = self.parts(frame)?;
         let (function, arguments) = pdu.split_first()?;
         let (pdu, register) = match self.obey(*function, arguments, snapshot) {
             Ok(done) => done,
@@ -201,12 +201,13 @@ impl Slave {
         Some(Answer { bytes: frame_around(transaction, unit, &pdu), register })
     }
 
-    /// Transaction identifier where there is one, unit identifier, PDU.
-    fn parts<'a>(&self, frame: &'a [u8]) -> Option<(Option<[u8; 2]>, u8, &'a [u8])> {
+    fn parts<'a>(&self, frame: &'a [u8]) -> Option<Parts<'a>> {
         match (self.framing, frame) {
-            (ModbusFraming::Rtu, [unit, pdu @ .., _, _]) => Some((None, *unit, pdu)),
+            (ModbusFraming::Rtu, [unit, pdu @ .., _, _]) => {
+                Some(Parts { transaction: None, unit: *unit, pdu })
+            }
             (ModbusFraming::Tcp, [id0, id1, _, _, _, _, unit, pdu @ ..]) => {
-                Some((Some([*id0, *id1]), *unit, pdu))
+                Some(Parts { transaction: Some([*id0, *id1]), unit: *unit, pdu })
             }
             _ => None,
         }
@@ -280,6 +281,13 @@ impl Slave {
         }
         Ok(())
     }
+}
+
+struct Parts<'a> {
+    /// Modbus/TCP only.
+    transaction: Option<[u8; 2]>,
+    unit: u8,
+    pdu: &'a [u8],
 }
 
 /// RTU without, TCP with a transaction identifier.

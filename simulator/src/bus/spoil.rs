@@ -88,7 +88,7 @@ fn of_another_meter(mut bytes: Vec<u8>, frame: Frame) -> Vec<u8> {
 
 /// Counts the last of two BCD digits on, 9 to 0.
 fn next_digit(bcd: u8) -> u8 {
-    bcd & 0xF0 | ((bcd & 0x0F) + 1) % 10
+    (bcd & 0xF0) | (((bcd & 0x0F) + 1) % 10)
 }
 
 /// Puts the right sum from `start` on before the stop byte.

@@ -1,1 +1,158 @@
-//! Tests.
+//! Telegrams against bytes worked out by hand from EN 13757-3, and the link layer's habits.
+
+use jiff::civil::date;
+
+use super::*;
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        serial: 12_345_678,
+        volume: 1_234_567,
+        due_volume: 1_200_000,
+        flow_l_per_h: 640,
+        clock: date(2026, 11, 23).at(14, 5, 9, 0),
+        low_battery: false,
+        stuck_valve: false,
+    }
+}
+
+fn short_frame(c: u8, a: u8) -> [u8; 5] {
+    [0x10, c, a, c.wrapping_add(a), 0x16]
+}
+
+fn slave(model: Model) -> Slave {
+    Slave::new(5, manufacturer_code("SIM").unwrap(), model)
+}
+
+fn ask(slave: &mut Slave, frame: &[u8]) -> Option<Answer> {
+    slave.concerned_by(frame).then(|| slave.hear(frame, &snapshot())).flatten()
+}
+
+#[test]
+fn a_manufacturer_is_packed_as_in_the_standard() {
+    // (ASCII - 64) of S, I, M = 19, 9, 13: 19 * 1024 + 9 * 32 + 13 = 0x4D2D.
+    assert_eq!(manufacturer_code("SIM"), Ok([0x2D, 0x4D]));
+    // ELS, the example used with the DLMS manufacturer list.
+    assert_eq!(manufacturer_code("ELS"), Ok([0x93, 0x15]));
+    assert!(manufacturer_code("Els").is_err());
+    assert!(manufacturer_code("ELSE").is_err());
+}
+
+#[test]
+fn the_typical_telegram_is_66_bytes_and_each_of_them_is_as_worked_out() {
+    let answer = ask(&mut slave(Model::Typical), &short_frame(0x7B, 5)).unwrap();
+    #[rustfmt::skip]
+    let worked_out = [
+        0x68, 0x3C, 0x3C, 0x68, 0x08, 0x05, 0x72,
+        0x78, 0x56, 0x34, 0x12, 0x2D, 0x4D, 0x01, 0x16, 0x00, 0x00, 0x00, 0x00,
+        0x0C, 0x78, 0x78, 0x56, 0x34, 0x12,
+        0x0C, 0x13, 0x67, 0x45, 0x23, 0x01,
+        0x04, 0x6D, 0x05, 0x0E, 0x57, 0x3B, // 14:05, day 23, month 11, year 26 = 0b011_010
+        0x42, 0x6C, 0x3F, 0x3C,             // day 31, month 12, year 25 = 0b011_001
+        0x4C, 0x13, 0x00, 0x00, 0x20, 0x01,
+        0x0B, 0x3B, 0x40, 0x06, 0x00,
+        0x02, 0xFD, 0x17, 0x00, 0x00,
+        0x0D, 0xFD, 0x0C, 0x03, b'M', b'I', b'S',
+    ];
+    let (telegram, tail) = answer.bytes.split_at(worked_out.len());
+    assert_eq!(telegram, worked_out);
+    let sum = worked_out[4..].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    assert_eq!(tail, [sum, 0x16]);
+    assert_eq!(answer.bytes.len(), 66);
+    assert_eq!(answer.register, RegisterSaid::Anew);
+}
+
+#[test]
+fn every_model_has_the_length_its_table_says_and_is_a_whole_frame() {
+    for (model, lengths) in [
+        (Model::Short, &[39][..]),
+        (Model::Typical, &[66]),
+        (Model::Warm, &[66]),
+        (Model::Long, &[120]),
+        (Model::TwoTelegrams, &[50, 74]),
+    ] {
+        let mut slave = slave(model);
+        for (index, length) in lengths.iter().enumerate() {
+            let c = if index % 2 == 0 { 0x7B } else { 0x5B };
+            let answer = ask(&mut slave, &short_frame(c, 5)).unwrap();
+            assert_eq!(answer.bytes.len(), *length, "{model:?}");
+            let whole = Recognition::Frame { protocol: Protocol::Mbus, len: *length };
+            assert_eq!(recognise(&answer.bytes), whole, "{model:?}");
+        }
+    }
+}
+
+#[test]
+fn warm_water_says_so_and_a_low_battery_too() {
+    let mut slave = slave(Model::Warm);
+    let sick = Snapshot { low_battery: true, ..snapshot() };
+    let answer = slave.hear(&short_frame(0x7B, 5), &sick).unwrap();
+    assert_eq!((answer.bytes[14], answer.bytes[16]), (0x06, 0x04), "medium and status");
+}
+
+#[test]
+fn the_same_frame_count_bit_gets_the_same_telegram_and_a_reset_a_new_one() {
+    let mut slave = slave(Model::Typical);
+    assert_eq!(ask(&mut slave, &short_frame(0x40, 5)).unwrap().bytes, [0xE5]);
+    let first = ask(&mut slave, &short_frame(0x7B, 5)).unwrap();
+    let again = ask(&mut slave, &short_frame(0x7B, 5)).unwrap();
+    assert_eq!((&again.bytes, again.register), (&first.bytes, RegisterSaid::Again));
+    let next = ask(&mut slave, &short_frame(0x5B, 5)).unwrap();
+    assert_eq!(next.bytes[15], first.bytes[15] + 1, "access number");
+    assert_eq!(next.register, RegisterSaid::Anew);
+    ask(&mut slave, &short_frame(0x40, 5));
+    assert_eq!(ask(&mut slave, &short_frame(0x5B, 5)).unwrap().register, RegisterSaid::Anew);
+}
+
+#[test]
+fn more_follows_until_the_last_telegram_and_only_the_first_carries_the_register() {
+    let mut slave = slave(Model::TwoTelegrams);
+    let first = ask(&mut slave, &short_frame(0x7B, 5)).unwrap();
+    assert_eq!(first.bytes[first.bytes.len() - 3], 0x1F);
+    let second = ask(&mut slave, &short_frame(0x5B, 5)).unwrap();
+    assert_eq!(second.register, RegisterSaid::No);
+    assert_ne!(second.bytes[second.bytes.len() - 3], 0x1F);
+    let second_again = ask(&mut slave, &short_frame(0x5B, 5)).unwrap();
+    assert_eq!(second_again, second, "a repeated second telegram is no reading either");
+    assert_eq!(ask(&mut slave, &short_frame(0x7B, 5)).unwrap().register, RegisterSaid::Anew);
+    ask(&mut slave, &short_frame(0x40, 5));
+    assert_eq!(ask(&mut slave, &short_frame(0x7B, 5)).unwrap().register, RegisterSaid::Anew, "starts anew");
+}
+
+#[test]
+fn addresses_253_254_and_255_mean_what_the_standard_says() {
+    let mut slave = slave(Model::Short);
+    assert_eq!(ask(&mut slave, &short_frame(0x7B, 6)), None);
+    assert_eq!(ask(&mut slave, &short_frame(0x7B, 253)), None, "not selected");
+    assert_eq!(ask(&mut slave, &short_frame(0x7B, 254)).unwrap().bytes[5], 5, "says its own address");
+    assert_eq!(ask(&mut slave, &short_frame(0x40, 255)), None, "obeys and keeps still");
+    assert_eq!(ask(&mut slave, &short_frame(0x7B, 5)).unwrap().register, RegisterSaid::Anew, "it did obey");
+}
+
+#[test]
+fn a_secondary_address_selects_with_wildcards_and_another_deselects() {
+    let mut slave = slave(Model::Short);
+    let select = |id: [u8; 4], rest: [u8; 4]| {
+        let body = [&[0x73, 253, 0x52][..], &id, &rest].concat();
+        long_frame(&body)
+    };
+    let any = [0xFF; 4];
+    assert!(ask(&mut slave, &select([0x78, 0x56, 0x34, 0x12], any)).is_some());
+    assert_eq!(ask(&mut slave, &short_frame(0x7B, 253)).unwrap().bytes[5], 5);
+    assert!(ask(&mut slave, &select([0x79, 0x56, 0x34, 0x12], any)).is_none());
+    assert!(ask(&mut slave, &short_frame(0x7B, 253)).is_none(), "deselected by the other's address");
+    assert!(ask(&mut slave, &select([0xFF, 0xFF, 0xF4, 0x1F], [0x2D, 0x4D, 0xFF, 0x16])).is_some());
+    assert!(ask(&mut slave, &select(any, [0x2D, 0x4E, 0xFF, 0xFF])).is_none(), "another manufacturer");
+    assert!(ask(&mut slave, &select([0xFF; 4], [0xFF; 4])[..]).is_some());
+    assert!(ask(&mut slave, &short_frame(0x40, 253)).is_some());
+    assert!(ask(&mut slave, &short_frame(0x7B, 253)).is_none(), "deselected by SND_NKE");
+}
+
+#[test]
+fn bytes_are_recognised_by_start_length_and_checksum() {
+    assert_eq!(recognise(&[0x10, 0x5B, 0x05]), Recognition::Incomplete);
+    assert_eq!(recognise(&[0x10, 0x5B, 0x05, 0x61, 0x16]), Recognition::Garbage);
+    assert_eq!(recognise(&[0x68, 0x03, 0x03, 0x68, 0x53]), Recognition::Incomplete);
+    assert_eq!(recognise(&[0x68, 0x03, 0x04]), Recognition::Garbage);
+    assert_eq!(recognise(&[0xE5]), Recognition::Garbage);
+}
