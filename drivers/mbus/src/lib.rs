@@ -1,1 +1,37 @@
-//! Placeholder.
+//! Wired M-Bus: reads a meter over the EN 13757-2 link layer and decodes its EN 13757-3 application layer.
+//!
+//! ```text
+//! driver     which requests, in which order, with which frame count bit
+//!   frame      link layer: frames, checksums, where an answer ends
+//!   telegram   application layer: what the CI field announces; header, errors
+//!     header     who the meter is, its status byte
+//!     fixed      CI 73: two counters
+//!     record     CI 72, 7A, 78: data records, one after another
+//!       dif        where a value belongs and how it is coded
+//!       vif, vife  what it measures, in which unit and scale
+//!       data       digits, texts
+//!       moment     dates and times
+//! ```
+//!
+//! Everything below `driver` is a pure function over at most 261 bytes. A value whose meaning is not certain is never
+//! passed off as a plain one: its quantity is then `vif:…` with the raw value information, and its bytes are with it.
+//!
+//! What is not here: selection by secondary address, writing to meters, decryption, and mode 2 (most significant byte
+//! first), which the standard has given up.
+
+mod address;
+mod data;
+mod dif;
+mod driver;
+mod fixed;
+pub mod frame;
+mod header;
+mod moment;
+mod record;
+mod telegram;
+mod vif;
+mod vife;
+
+pub use address::{Address, AddressError};
+pub use driver::{Mbus, TELEGRAMS_MAX};
+pub use telegram::decode;

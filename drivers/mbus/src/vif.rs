@@ -1,0 +1,169 @@
+//! Value information block (EN 13757-3, VIF and VIFE): what a value measures, in which unit and scale.
+
+use weir_wire::{Content, Medium, Quantity, Unit};
+
+use crate::data::{self, Datum, Sign};
+use crate::dif::EXTENSION;
+use crate::record::Broken;
+use crate::vife::{Effect, duration_unit, effect};
+use crate::{header, moment};
+
+mod table;
+
+/// VIFEs in a block, at most (EN 13757-3).
+const VIFE_MAX: usize = 10;
+/// The VIF whose meaning is a text in the block.
+const PLAIN_TEXT: u8 = 0x7C;
+
+/// A value information block as it stands in the record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Vib {
+    /// VIF and VIFEs, without the text that stands between them.
+    codes: Vec<u8>,
+    /// The text of a plain-text VIF.
+    text: Option<String>,
+}
+
+/// What a block means.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Meaning {
+    pub(crate) quantity: Quantity,
+    pub(crate) unit: Option<Unit>,
+    exponent: i32,
+    reading: Reading,
+    error: Option<&'static str>,
+}
+
+/// How the data is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Number(Sign),
+    Identification,
+    Moment,
+    Medium,
+    Manufacturer,
+}
+
+/// Reads the block at the start of `bytes`; with it comes how many bytes it takes.
+pub(crate) fn split(bytes: &[u8]) -> Result<(Vib, usize), Broken> {
+    let (&vif, mut rest) = bytes.split_first().ok_or(Broken::EndsInVib)?;
+    let mut vib = Vib { codes: vec![vif], text: None };
+    if vif & !EXTENSION == PLAIN_TEXT {
+        // The text follows the VIF itself and the VIFEs follow the text: so Elvaco's meters do it.
+        let (&length, after) = rest.split_first().ok_or(Broken::EndsInVib)?;
+        let length = usize::from(length);
+        let text = after.get(..length).ok_or(Broken::TextTooLong { length, left: after.len() })?;
+        vib.text = Some(data::text(text));
+        rest = after.get(length..).unwrap_or_default();
+    }
+    let mut last = vif;
+    while last & EXTENSION != 0 {
+        if vib.codes.len() > VIFE_MAX {
+            return Err(Broken::TooManyVife);
+        }
+        (last, rest) = rest.split_first().map(|(vife, rest)| (*vife, rest)).ok_or(Broken::EndsInVib)?;
+        vib.codes.push(last);
+    }
+    Ok((vib, bytes.len() - rest.len()))
+}
+
+impl Vib {
+    /// What the block means: what its true VIF measures, changed by each VIFE in turn.
+    pub(crate) fn meaning(&self) -> Meaning {
+        let (known, mut extensions) = match (&self.text, self.codes.as_slice()) {
+            (Some(text), [_, rest @ ..]) => (Some(table::plain_text(text)), rest),
+            (_, codes) => table::look_up(codes),
+        };
+        let Some(mut meaning) = known else { return self.unknown() };
+        while let [vife, rest @ ..] = extensions {
+            if !self.apply(&effect(*vife), &mut meaning) {
+                return self.unknown();
+            }
+            extensions = rest;
+        }
+        meaning
+    }
+
+    /// False when nothing is certain any more.
+    fn apply(&self, effect: &Effect, meaning: &mut Meaning) -> bool {
+        match effect {
+            Effect::Neutral => {}
+            Effect::Scale(exponent) => meaning.exponent += exponent,
+            Effect::Error(error) => meaning.error = Some(error),
+            Effect::Forward => meaning.quantity = self.one_way(&meaning.quantity, true),
+            Effect::Reverse => meaning.quantity = self.one_way(&meaning.quantity, false),
+            Effect::Qualifies => meaning.quantity = self.raw_name(),
+            Effect::ChangesUnit => {
+                meaning.quantity = self.raw_name();
+                meaning.unit = None;
+            }
+            Effect::Counts => *meaning = self.plain_number(None),
+            Effect::Lasts(unit) => *meaning = self.plain_number(Some(unit.clone())),
+            Effect::Moment => *meaning = Meaning { reading: Reading::Moment, ..self.plain_number(None) },
+            Effect::Unknown => return false,
+        }
+        true
+    }
+
+    fn one_way(&self, quantity: &Quantity, forward: bool) -> Quantity {
+        match (quantity, forward) {
+            (Quantity::Volume, true) => Quantity::ForwardVolume,
+            (Quantity::Volume, false) => Quantity::ReverseVolume,
+            (Quantity::Energy, true) => Quantity::ForwardEnergy,
+            (Quantity::Energy, false) => Quantity::ReverseEnergy,
+            _ => self.raw_name(),
+        }
+    }
+
+    fn raw_name(&self) -> Quantity {
+        Quantity::vif(&self.codes)
+    }
+
+    fn plain_number(&self, unit: Option<Unit>) -> Meaning {
+        Meaning { unit, ..Meaning::number(self.raw_name(), Sign::Signed) }
+    }
+
+    /// The digits as they were sent, without unit and scale, under the raw value information.
+    fn unknown(&self) -> Meaning {
+        self.plain_number(None)
+    }
+}
+
+impl Meaning {
+    fn number(quantity: Quantity, sign: Sign) -> Self {
+        Self { quantity, unit: None, exponent: 0, reading: Reading::Number(sign), error: None }
+    }
+
+    fn measured(quantity: Quantity, unit: Unit, exponent: i32) -> Self {
+        Self { unit: Some(unit), exponent, ..Self::number(quantity, Sign::Signed) }
+    }
+
+    fn read_as(quantity: Quantity, reading: Reading) -> Self {
+        Self { reading, ..Self::number(quantity, Sign::Unsigned) }
+    }
+
+    /// The datum as this meaning reads it.
+    pub(crate) fn content(&self, datum: &Datum<'_>) -> Content {
+        if let Some(error) = self.error {
+            return Content::Invalid(error.into());
+        }
+        match (self.reading, datum) {
+            (Reading::Moment, Datum::Integer(bytes)) => moment::decode(bytes),
+            (Reading::Moment, Datum::Missing(why)) => Content::Invalid((*why).into()),
+            (Reading::Moment, _) => Content::Invalid("no date or time is coded like this".into()),
+            (Reading::Medium, Datum::Integer([code])) => {
+                Content::Text(Medium::as_str(&header::medium(*code)).to_owned())
+            }
+            (Reading::Manufacturer, Datum::Integer([lo, hi])) => {
+                Content::Text(header::manufacturer(u16::from_le_bytes([*lo, *hi])))
+            }
+            (Reading::Identification | Reading::Medium | Reading::Manufacturer, datum) => {
+                data::identification(datum)
+            }
+            (Reading::Number(sign), datum) => data::number(datum, sign, self.exponent),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
