@@ -1,1 +1,195 @@
-//! Tests.
+//! What the driver puts on the line, and what it makes of what comes back.
+
+use super::*;
+use weir_meter::scripted::ScriptedLine;
+use weir_wire::{Content, Quantity, Value};
+
+const ADDRESS: u8 = 5;
+const NKE: [u8; 5] = [0x10, 0x40, 0x05, 0x45, 0x16];
+const ASK_1: [u8; 5] = [0x10, 0x7B, 0x05, 0x80, 0x16];
+const ASK_0: [u8; 5] = [0x10, 0x5B, 0x05, 0x60, 0x16];
+const ACK: [u8; 1] = [0xE5];
+
+fn meter() -> Mbus {
+    Mbus::new(Address::primary(ADDRESS).unwrap())
+}
+
+/// A telegram with one volume of so many litres; `tail` follows the record.
+fn telegram_from(address: u8, serial: u8, litres: u8, tail: &[u8]) -> Vec<u8> {
+    let header = [serial, 0x56, 0x34, 0x12, 0x93, 0x15, 0x0A, 0x07, 0x55, 0x00, 0x00, 0x00];
+    frame::long(0x08, address, 0x72, &[&header[..], &[0x01, 0x13, litres], tail].concat()).unwrap()
+}
+
+fn telegram(litres: u8) -> Vec<u8> {
+    telegram_from(ADDRESS, 0x78, litres, &[])
+}
+
+fn announcing(litres: u8) -> Vec<u8> {
+    telegram_from(ADDRESS, 0x78, litres, &[0x1F])
+}
+
+/// Every volume, as the digits behind VIF 13.
+fn litres(answer: &Answer) -> Vec<i128> {
+    let litres = |value: &Value| match value.content {
+        Content::Number(number) => Some(number.digits()),
+        _ => None,
+    };
+    answer.values.iter().filter_map(litres).collect()
+}
+
+fn note(answer: &Answer) -> Option<String> {
+    answer
+        .values
+        .iter()
+        .find(|value| value.quantity == Quantity::Unreadable)
+        .map(|value| format!("{:?}", value.content))
+}
+
+#[tokio::test]
+async fn the_first_contact_resets_and_then_a_poll_is_one_exchange_with_the_other_bit() {
+    let mut line = ScriptedLine::new()
+        .expect(&NKE, &ACK)
+        .expect(&ASK_1, &telegram(1))
+        .expect(&ASK_0, &telegram(2))
+        .expect(&ASK_1, &telegram(3));
+    let mut meter = meter();
+    for expected in 1..=3 {
+        assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [expected]);
+    }
+    assert!(line.is_finished());
+}
+
+#[tokio::test]
+async fn after_any_fault_the_link_begins_anew() {
+    let mut broken = telegram(9);
+    let last = broken.len() - 2;
+    broken[last] ^= 1;
+    let busy = frame::long(0x08, ADDRESS, 0x70, &[8]).unwrap();
+    let faults: [(&[u8], &str); 4] = [
+        (&[], "silent"),
+        (&broken, "garbled"),
+        (&busy, "refused"),
+        (&telegram_from(6, 0x78, 9, &[]), "garbled"),
+    ];
+    for (answer, name) in faults {
+        let mut line = ScriptedLine::new()
+            .expect(&NKE, &ACK)
+            .expect(&ASK_1, &telegram(1))
+            .expect(&ASK_0, answer)
+            .expect(&NKE, &ACK)
+            .expect(&ASK_1, &telegram(2));
+        let mut meter = meter();
+        meter.read(&mut line).await.unwrap();
+        assert_eq!(meter.read(&mut line).await.unwrap_err().name(), name);
+        assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [2]);
+        assert!(line.is_finished());
+    }
+}
+
+#[tokio::test]
+async fn a_dead_meter_costs_one_exchange() {
+    let mut line = ScriptedLine::new().expect(&NKE, &[]).expect(&NKE, &[]);
+    let mut meter = meter();
+    for _ in 0..2 {
+        assert_eq!(meter.read(&mut line).await.unwrap_err().name(), "silent");
+    }
+    assert_eq!(line.requests.len(), 2);
+}
+
+#[tokio::test]
+async fn another_meters_answer_before_the_own_one_is_thrown_away() {
+    let both = [telegram_from(6, 0x79, 66, &[]), telegram(1)].concat();
+    let mut line = ScriptedLine::new().expect(&NKE, &ACK).expect(&ASK_1, &both);
+    assert_eq!(litres(&meter().read(&mut line).await.unwrap()), [1]);
+}
+
+#[tokio::test]
+async fn a_late_answer_during_the_reset_is_not_the_reading() {
+    let late = [telegram(66), ACK.to_vec()].concat();
+    let mut line = ScriptedLine::new().expect(&NKE, &late).expect(&ASK_1, &telegram(1));
+    assert_eq!(litres(&meter().read(&mut line).await.unwrap()), [1]);
+}
+
+#[tokio::test]
+async fn at_the_test_address_the_meter_answers_with_its_own() {
+    let mut line = ScriptedLine::new().answer(&ACK).answer(&telegram_from(17, 0x78, 1, &[]));
+    let mut meter = Mbus::new(Address::primary(254).unwrap());
+    assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [1]);
+    assert_eq!(line.requests, [[0x10, 0x40, 0xFE, 0x3E, 0x16], [0x10, 0x7B, 0xFE, 0x79, 0x16]]);
+}
+
+#[tokio::test]
+async fn telegrams_that_announce_more_are_read_in_order_and_the_next_poll_starts_at_the_first() {
+    let mut line = ScriptedLine::new()
+        .expect(&NKE, &ACK)
+        .expect(&ASK_1, &announcing(1))
+        .expect(&ASK_0, &announcing(2))
+        .expect(&ASK_1, &telegram(3))
+        .expect(&NKE, &ACK)
+        .expect(&ASK_1, &telegram(4));
+    let mut meter = meter();
+    let answer = meter.read(&mut line).await.unwrap();
+    assert_eq!((litres(&answer), note(&answer)), (vec![1, 2, 3], None));
+    assert_eq!(answer.raw.unwrap().0, [announcing(1), announcing(2), telegram(3)].concat());
+    assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [4]);
+    assert!(line.is_finished());
+}
+
+#[tokio::test]
+async fn a_meter_that_starts_over_is_done() {
+    let mut line = ScriptedLine::new()
+        .expect(&NKE, &ACK)
+        .expect(&ASK_1, &announcing(1))
+        .expect(&ASK_0, &announcing(2))
+        .expect(&ASK_1, &announcing(1));
+    let answer = meter().read(&mut line).await.unwrap();
+    assert_eq!((litres(&answer), note(&answer)), (vec![1, 2], None));
+}
+
+#[tokio::test]
+async fn a_meter_that_announces_for_ever_is_cut_off_with_a_note() {
+    let mut line = ScriptedLine::new().answer(&ACK);
+    for litres in 0..=u8::try_from(TELEGRAMS_MAX).unwrap() {
+        line = line.answer(&announcing(litres));
+    }
+    let answer = meter().read(&mut line).await.unwrap();
+    assert_eq!((litres(&answer).len(), line.requests.len()), (TELEGRAMS_MAX, 1 + TELEGRAMS_MAX));
+    assert!(note(&answer).unwrap().contains("more than 16 telegrams"));
+}
+
+#[tokio::test]
+async fn a_further_telegram_that_does_not_come_leaves_the_first_with_a_note() {
+    let refusal = frame::long(0x08, ADDRESS, 0x70, &[4]).unwrap();
+    for (nothing, why) in [(&[][..], "silent"), (&refusal, "premature end of record")] {
+        let mut line = ScriptedLine::new()
+            .answer(&ACK)
+            .answer(&announcing(1))
+            .answer(nothing)
+            .expect(&NKE, &ACK)
+            .answer(&telegram(2));
+        let mut meter = meter();
+        let answer = meter.read(&mut line).await.unwrap();
+        assert_eq!(litres(&answer), [1]);
+        assert!(note(&answer).unwrap().contains(why));
+        assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [2]);
+    }
+}
+
+#[tokio::test]
+async fn a_further_telegram_that_is_damaged_or_of_another_meter_spoils_the_read() {
+    let mut broken = telegram(2);
+    broken[8] ^= 1;
+    for second in [broken, telegram_from(ADDRESS, 0x79, 2, &[])] {
+        let mut line = ScriptedLine::new().answer(&ACK).answer(&announcing(1)).answer(&second);
+        assert_eq!(meter().read(&mut line).await.unwrap_err().name(), "garbled");
+    }
+}
+
+#[test]
+fn waits_are_those_of_the_standard() {
+    let timing = meter().timing(&Serial::DEFAULT);
+    assert_eq!(timing.answer_window, Duration::from_micros(187_500));
+    assert_eq!(timing.silence_before_repeat, Duration::from_micros(13_750));
+    assert_eq!((timing.silence, timing.late_window), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(meter().load(), [Load { request: 5, shortest_answer: 9, typical_answer: 66 }]);
+}
