@@ -39,12 +39,10 @@ pub fn decode(telegram: &[u8], profile: &Profile) -> Result<Answer, Fault> {
 
 /// The data identifier at the start of data, in whichever order its bytes came.
 ///
-/// The pair is unambiguous: of all identifiers only the first byte (81, 90, 91, A0, A1, D1 to D4) has its top bit set,
-/// and the second is below 80H.
+/// The pair is unambiguous: of all identifiers only the high byte (81, 90, 91, A0, A1, D1 to D4) has its top bit set.
 pub fn di_of(data: &[u8]) -> Option<u16> {
     match data {
-        [high, low, ..] if *high >= 0x80 && *low < 0x80 => Some(u16::from_be_bytes([*high, *low])),
-        [low, high, ..] => Some(u16::from_be_bytes([*high, *low])),
+        [high, low @ 0x00..=0x7F, ..] | [low, high, ..] => Some(u16::from_be_bytes([*high, *low])),
         _ => None,
     }
 }

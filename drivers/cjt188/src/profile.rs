@@ -177,7 +177,7 @@ impl Profile {
     /// The profile of this name that comes with the driver, if there is one.
     ///
     /// # Errors
-    /// None in practice: a test loads them all.
+    /// A damaged build only: the tests load them all.
     pub fn built_in(name: &str) -> Option<Result<Self, ProfileError>> {
         Self::BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| Self::parse(text))
     }

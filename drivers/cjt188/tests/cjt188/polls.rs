@@ -101,6 +101,23 @@ async fn a_meter_that_was_replaced_by_one_of_the_other_order_is_found_again() {
 }
 
 #[tokio::test]
+async fn only_failures_in_a_row_count_towards_a_new_probe() {
+    let mut driver = driver(in_order(DiOrder::Auto));
+    let mut ser = 0;
+    for _ in 0..3 {
+        poll(&mut driver, ScriptedLine::new().expect(&request(LOW_FIRST, ser), &answer(LOW_FIRST, ser)))
+            .await
+            .unwrap();
+        for silent in [ser + 1, ser + 2] {
+            poll(&mut driver, ScriptedLine::new().expect(&request(LOW_FIRST, silent), &[]))
+                .await
+                .unwrap_err();
+        }
+        ser += 3;
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_tells_the_status_word_and_is_not_hidden_by_silence() {
     let line = ScriptedLine::new().answer(&error_answer(0, [0x11, 0x22])).answer(&[]);
     let fault = poll(&mut driver(Profile::default()), line).await.unwrap_err();

@@ -78,6 +78,39 @@ fn a_dlt645_frame_on_the_same_line_is_foreign_for_that_reason() {
 }
 
 #[test]
+fn a_damaged_dlt645_frame_is_not_called_one() {
+    let mut dlt645 = [0x68, 0, 0, 0, 0, 0, 0x01, 0x68, 0x93, 0x02, 0x65, 0x66, 0x00, 0x16];
+    let sum = dlt645[..12].iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    dlt645[12] = sum;
+    assert_eq!(foreign(&dlt645), "a DL/T 645 frame (second 68 at offset 7)");
+    dlt645[12] = sum ^ 0x01;
+    assert_eq!(recognise(&dlt645, &expecting(3)), Recognised::Incomplete { missing: 13 });
+}
+
+#[test]
+fn a_length_that_dlt645_does_not_have_is_not_waited_for() {
+    let mut wire = WIRE;
+    wire[6] = 0x68;
+    // Seen as DL/T 645 the control code D5 is the length, and over its limit of C8.
+    for (control, is_waited_for) in [(0xD5, false), (0xC1, true)] {
+        // The FF keeps the 68 at offset 7 from being a frame's start of its own.
+        let mut other = frame(wire, control, &[3, 0, 0, 0, 0, 0, 0xFF]);
+        other[13] ^= 0x01;
+        let verdict = recognise(&other, &expecting(3));
+        assert_eq!(matches!(verdict, Recognised::Incomplete { .. }), is_waited_for, "{verdict:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_broke_off_does_not_hide_the_whole_one_behind_it() {
+    let received = [&answer(LOW_FIRST, 3)[..20], &answer(LOW_FIRST, 3)].concat();
+    assert_eq!(recognise(&received[..25], &expecting(3)), Recognised::Incomplete { missing: 8 });
+    assert_eq!(recognise(&received[..33], &expecting(3)), Recognised::Incomplete { missing: 2 });
+    assert_eq!(recognise(&received[..35], &expecting(3)), Recognised::Incomplete { missing: 20 });
+    assert_eq!(recognise(&received, &expecting(3)), Recognised::Answer { start: 20, end: 55 });
+}
+
+#[test]
 fn a_manufacturer_code_of_68_is_not_taken_for_dlt645() {
     let wire = [0x10, 0x44, 0x33, 0x22, 0x11, 0x00, 0x68, 0x78];
     let received = frame(wire, 0x81, &[&LOW_FIRST[..], &[3], &PAYLOAD].concat());
