@@ -3,9 +3,14 @@
 //! `read.rs` makes it of TOML and reports every fault with its place; this file says what it is once it is good.
 //! The format is described in `profiles/README.md`.
 
+mod clock;
 mod fault;
+mod field;
+mod map;
 mod read;
 mod section;
+mod status;
+mod value;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -5,6 +5,7 @@
 use weir_wire::{Content, Number};
 
 use crate::frame::FunctionCode;
+use crate::plan::Block;
 
 /// How the bytes of a field of several registers follow each other on the wire. `A` is the most significant byte of a
 /// 32-bit value; for other lengths the same two swaps apply.
@@ -91,6 +92,11 @@ pub(crate) struct Field {
 }
 
 impl Field {
+    /// The registers it takes.
+    pub(crate) fn block(&self) -> Block {
+        Block { function: self.function, start: self.address, count: self.length }
+    }
+
     /// Bytes in big-endian order.
     pub(crate) fn sorted(&self, wire: &[u8]) -> Vec<u8> {
         self.order.sorted(wire)
