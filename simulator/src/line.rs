@@ -197,9 +197,11 @@ impl Line {
     }
 
     fn answer(&mut self, client: ClientId, protocol: Protocol, frame: &[u8], begin_ns: u64) {
-        self.counters.request();
         let now = clock::civil(clock::wall(), &self.zone);
-        for reply in self.bus.hear(protocol, frame, now, self.port.baud()) {
+        let replies = self.bus.hear(protocol, frame, now, self.port.baud());
+        // Counted when it has been heard: what is changed in a meter after that does not touch this request.
+        self.counters.request();
+        for reply in replies {
             let Reply { after, bytes, character, said, spoilt, echoed } = reply;
             if echoed {
                 self.echo(client, frame.to_vec(), begin_ns, character);
@@ -222,7 +224,8 @@ impl Line {
 
     fn deliver(&mut self) {
         for Delivery { client, bytes, finished } in self.wire.due(clock::monotonic_ns()) {
-            // First the journal, then the bytes: what a master has read can be looked up at once.
+            // First the books, then the bytes: what a master has read can be looked up at once.
+            self.counters.sent(bytes.len());
             if let Some(finished) = finished.filter(|finished| !finished.echo) {
                 let at = clock::wall();
                 for mut said in finished.said {
@@ -232,7 +235,7 @@ impl Line {
                 self.counters.answered(finished.ideal_ns);
             }
             let sent = self.port.send(client, &bytes);
-            self.counters.sent(sent);
+            self.counters.overflowed(bytes.len() - sent);
         }
     }
 

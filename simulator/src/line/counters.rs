@@ -15,6 +15,8 @@ pub struct LineCounters {
     pub bytes_received: u64,
     /// Bytes to masters, with echoes and noise.
     pub bytes_sent: u64,
+    /// Of `bytes_sent` those for which the pty or socket had no room, since nobody read, or that had no connection left.
+    pub bytes_overflowed: u64,
     /// Bytes from masters that belonged to no whole frame, or came while a meter was talking.
     pub bytes_discarded: u64,
     /// Answers that went out as they should on a paced line; `ideal` is about these.
@@ -30,6 +32,7 @@ pub(crate) struct Counters {
     answers: AtomicU64,
     bytes_received: AtomicU64,
     bytes_sent: AtomicU64,
+    bytes_overflowed: AtomicU64,
     bytes_discarded: AtomicU64,
     ideal_answers: AtomicU64,
     ideal_ns: AtomicU64,
@@ -46,6 +49,10 @@ impl Counters {
 
     pub(super) fn sent(&self, bytes: usize) {
         add(&self.bytes_sent, bytes as u64);
+    }
+
+    pub(super) fn overflowed(&self, bytes: usize) {
+        add(&self.bytes_overflowed, bytes as u64);
     }
 
     pub(super) fn discarded(&self, bytes: usize) {
@@ -67,6 +74,7 @@ impl Counters {
             answers: read(&self.answers),
             bytes_received: read(&self.bytes_received),
             bytes_sent: read(&self.bytes_sent),
+            bytes_overflowed: read(&self.bytes_overflowed),
             bytes_discarded: read(&self.bytes_discarded),
             ideal_answers: read(&self.ideal_answers),
             ideal: Duration::from_nanos(read(&self.ideal_ns)),
