@@ -54,6 +54,13 @@ fn a_whole_reads_trace_gives_all_values() {
 }
 
 #[test]
+fn of_two_answers_with_the_same_registers_the_later_counts() {
+    let request = framed(&[1, 3, 0, 10, 0, 1]);
+    let telegram = [request.clone(), framed(&[1, 3, 2, 0, 42]), request, framed(&[1, 3, 2, 0, 43])].concat();
+    assert_eq!(shown(&decode(&profile(), &telegram, None).unwrap()), ["volume 4.3 002B"]);
+}
+
+#[test]
 fn a_lone_answer_is_placed_by_the_address_or_by_the_only_request_that_fits() {
     let ambiguous = framed(&[1, 3, 2, 0, 42]);
     let unplaced = decode(&profile(), &ambiguous, None).unwrap_err();

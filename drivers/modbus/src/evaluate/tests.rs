@@ -67,6 +67,8 @@ fn a_scale_register_may_hold_the_power_of_ten() {
     assert_eq!(shown(&first(&map, &image(0, &[0, 125, 3]))), "125000");
     let absurd = shown(&first(&map, &image(0, &[0, 125, 0x7FFF])));
     assert_eq!(absurd, "!the scale register holds no power of ten");
+    let map = profile(&format!("{VOLUME}scale_from = {{ at = 2, type = \"f32\" }}"));
+    assert_eq!(shown(&first(&map, &image(0, &[0, 125, 0x3FC0, 0]))), absurd, "1.5 is no exponent");
 }
 
 #[test]
@@ -123,6 +125,13 @@ fn status_codes_are_looked_up_whole() {
 }
 
 #[test]
+fn an_alarm_that_two_registers_tell_is_told_once() {
+    let twice = "[[status]]\nat = 7\nbits = { 0 = \"leak\" }\n[[status]]\nat = 8\nbits = { 3 = \"leak\" }";
+    let map = profile(&format!("{VOLUME}{twice}"));
+    assert_eq!(answer(&map, &image(7, &[1, 8]), KeepRaw::All).status.alarms, ["leak"]);
+}
+
+#[test]
 fn clocks_are_read_in_binary_and_in_bcd() {
     let binary = profile(&format!(
         "{VOLUME}[clock]\nat = 0\nregisters = 6\nencoding = \"binary\"\nlayout = \"--DDMMYYhhmm\""
@@ -138,6 +147,7 @@ fn clocks_are_read_in_binary_and_in_bcd() {
     ));
     assert_eq!(time(&bcd, &[0x2026, 0x1123, 0x0314, 0x5900]).unwrap(), "2026-11-23T03:14:59");
     assert_eq!(time(&bcd, &[0x2026, 0x11A3, 0x0314, 0x5900]), None);
+    assert_eq!(time(&bcd, &[0x2026, 0x111A, 0x0314, 0x5900]), None);
 }
 
 #[test]

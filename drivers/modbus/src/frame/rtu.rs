@@ -147,7 +147,6 @@ fn foreign(read: &Read, settled: &[u8]) -> Option<Recognised> {
 /// The lengths that a frame beginning so may have, of those functions that water meters are asked for; 0 for none.
 fn lengths(rest: &[u8]) -> [usize; 2] {
     match *rest {
-        [0 | 248..=255, ..] => [0, 0],
         [_, 0x01..=0x04, count, ..] => [EXCEPTION_LEN + usize::from(count), REQUEST_LEN],
         [_, 0x05 | 0x06 | 0x0F | 0x10, ..] => [REQUEST_LEN, 0],
         [_, 0x81..=0x86 | 0x8F | 0x90, ..] => [EXCEPTION_LEN, 0],

@@ -128,6 +128,26 @@ fn a_wrong_crc_is_garbled_and_says_so() {
 }
 
 #[test]
+fn a_damaged_answer_that_ends_on_the_units_number_is_garbled_at_once() {
+    let mut damaged = worked_answer();
+    *damaged.last_mut().unwrap() = METER.unit;
+    assert!(matches!(recognise(&METER, &damaged), Recognised::Garbled { .. }));
+}
+
+#[test]
+fn nothing_inside_the_own_answer_is_discarded_as_foreign() {
+    let long = Read { count: 10, ..METER };
+    let mut data = framed(&[0x12, 0x83, 0x02]);
+    data.resize(long.data_len(), 0);
+    let answer = answer_to(&long, &data);
+    for length in 3..answer.len() {
+        let missing = answer.len() - length;
+        assert_eq!(recognise(&long, &answer[..length]), Recognised::Incomplete { missing });
+    }
+    assert_eq!(end_of(&long, &answer), Some((0, answer.len())));
+}
+
+#[test]
 fn a_damaged_answer_that_looks_like_an_exception_is_awaited_to_its_end() {
     let mut damaged = worked_answer();
     damaged[1] |= 0x80;
