@@ -100,6 +100,8 @@ fn what_is_wrong_is_said_with_its_place() {
     assert_eq!(decode(&profile, &damaged, None), Err(DecodeError::NoFrame { at: 8 }));
     let short = [request, framed(&[1, 3, 4, 0, 42, 0, 0])].concat();
     assert_eq!(decode(&profile, &short, None), Err(DecodeError::Mismatch { at: 8 }));
+    let half_a_register = framed(&[1, 3, 1, 42]);
+    assert_eq!(decode(&profile, &half_a_register, Some(10)), Err(DecodeError::NoFrame { at: 0 }));
     let elsewhere = decode(&profile, &framed(&[1, 3, 2, 0, 42]), Some(500));
     assert_eq!(elsewhere, Err(DecodeError::Elsewhere { start: 500, end: 501 }));
 }
