@@ -163,10 +163,8 @@ pub(crate) fn bcd(bytes: &[u8]) -> Result<i128, String> {
         None => (shown.as_str(), false),
     };
     match digits.parse::<i128>() {
-        Ok(value) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
-            Ok(if negative { -value } else { value })
-        }
-        _ => Err(format!("digits {shown} are no number")),
+        Ok(value) => Ok(if negative { -value } else { value }),
+        Err(_) => Err(format!("digits {shown} are no number")),
     }
 }
 

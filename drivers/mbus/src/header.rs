@@ -136,6 +136,7 @@ mod tests {
         assert_eq!(manufacturer(0x4024), "PAD");
         assert_eq!(manufacturer(0x0000), "0000");
         assert_eq!(manufacturer(0xFFFF), "FFFF");
+        assert_eq!(manufacturer(0x9593), "9593");
     }
 
     #[test]

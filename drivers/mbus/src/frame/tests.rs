@@ -60,6 +60,12 @@ fn the_end_comes_from_the_length_and_every_prefix_says_what_is_missing() {
 }
 
 #[test]
+fn a_beginning_that_may_be_noise_does_not_promise_a_long_frame() {
+    assert_eq!(recognise_response(&[LONG_START, 0xFF], None), Recognised::Incomplete { missing: 9 });
+    assert_eq!(recognise_response(&[LONG_START, LONG_START], None), Recognised::Incomplete { missing: 8 });
+}
+
+#[test]
 fn noise_before_the_answer_is_skipped_even_if_it_looks_like_a_beginning() {
     let frame = answer(7, &[1, 2, 3]);
     for noise in [
@@ -104,6 +110,8 @@ fn an_acknowledgement_inside_a_late_answer_is_none() {
         let recognised = recognise_acknowledge(&late[..length]);
         assert!(matches!(recognised, Recognised::Incomplete { .. }), "{length}: {recognised:?}");
     }
+    // Here the length byte itself looks like one.
+    assert_eq!(recognise_acknowledge(&[LONG_START, ACKNOWLEDGE]), Recognised::Incomplete { missing: 1 });
     let bytes = [&late[..], &[ACKNOWLEDGE]].concat();
     let Recognised::Foreign { end, .. } = recognise_acknowledge(&bytes) else { panic!() };
     assert_eq!(recognise_acknowledge(&bytes[end..]), whole(0, 1));

@@ -56,13 +56,27 @@ fn an_encrypted_telegram_is_refused_and_a_signature_of_old_is_not() {
         fault(0x7A, &[&with(0x00, 0x0D)[8..], record]),
         "refused: records are encrypted (security mode 13)"
     );
-    assert!(decode(&telegram(0x72, &[&with(0x27, 0xB6), record])).is_ok());
+    for (low, high) in [(0x27, 0xB6), (0x00, 0x15), (0x00, 0xE0)] {
+        assert!(decode(&telegram(0x72, &[&with(low, high), record])).is_ok(), "{high:02X}{low:02X}");
+    }
 }
 
 #[test]
 fn what_the_meter_refuses_is_told_in_the_standards_words() {
     assert_eq!(fault(0x70, &[]), "refused: application error: unspecified error");
-    assert_eq!(fault(0x70, &[&[0x08]]), "refused: application error: application too busy for the readout");
+    for (code, words) in [
+        (0x00, "unspecified error"),
+        (0x01, "CI field not implemented"),
+        (0x02, "buffer too long, cut off"),
+        (0x03, "too many records"),
+        (0x04, "premature end of record"),
+        (0x05, "more than 10 DIFE"),
+        (0x06, "more than 10 VIFE"),
+        (0x08, "application too busy for the readout"),
+        (0x09, "too many readouts"),
+    ] {
+        assert_eq!(fault(0x70, &[&[code]]), format!("refused: application error: {words}"));
+    }
     assert_eq!(fault(0x70, &[&[0x42]]), "refused: application error: code 42");
     assert_eq!(fault(0x71, &[&[0x04]]), "refused: alarm telegram 04");
     assert_eq!(fault(0x76, &[&HEADER]), "refused: CI 76: mode 2 (most significant byte first) is not read");
