@@ -8,6 +8,8 @@
 mod harness;
 
 #[cfg(test)]
+mod architecture;
+#[cfg(test)]
 mod kafka_broker;
 #[cfg(test)]
 mod started_programs;
