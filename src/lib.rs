@@ -16,6 +16,7 @@
 pub mod clock;
 pub mod id;
 pub mod limits;
+pub mod line;
 pub mod outbox;
 pub mod pulse;
 mod sys;

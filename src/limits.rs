@@ -12,6 +12,62 @@ pub const FRAME_BYTES_MAX: usize = 512;
 /// Requests from the control socket that may wait for one line. One more is refused as busy.
 pub const LINE_REQUESTS_MAX: usize = 16;
 
+/// Repeats of one request that a configuration may ask for. Each costs an answer window; five already mean that the
+/// wiring wants a visit.
+pub const REPEATS_MAX: u32 = 5;
+
+/// Bytes that one request may bring in before its answer, foreign frames and noise included. More means that somebody
+/// talks without end: the request ends as garbled.
+pub const REQUEST_BYTES_HEARD_MAX: usize = 4 * FRAME_BYTES_MAX;
+
+/// Pause inside a frame that is forgiven besides the adapter's allowance. No protocol here allows one, but a loaded
+/// single-core machine reads late. It is waited for only when a frame breaks off.
+pub const PAUSE_IN_FRAME: Duration = Duration::from_millis(50);
+
+/// How long a line may take to fall silent before a request. A frame of the greatest length takes this long at 1200 Bd;
+/// a line that talks on has a fault, and the request ends as garbled.
+pub const SILENCE_WAIT_MAX: Duration = Duration::from_secs(4);
+
+/// How long the port may take to accept a request's bytes, beyond their time on the wire; then the line is down. Only a
+/// dead adapter or serial server takes no bytes.
+pub const WRITE_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Wait before a port that vanished is opened again, doubled up to the second: a replugged adapter resumes within
+/// seconds, and a failed open costs microseconds.
+pub const REOPEN_WAIT_MIN: Duration = Duration::from_millis(250);
+/// See [`REOPEN_WAIT_MIN`].
+pub const REOPEN_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How long a serial server may take to accept a connection.
+pub const CONNECT_WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How long sent bytes may stay unacknowledged by a serial server before the connection counts as dead. Without it the
+/// kernel would try for a quarter of an hour, and every meter behind it would be called silent.
+pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(10);
+
+/// Shortest back-off after a failed poll: with continuous polling a dead meter must not cost its time-out every cycle.
+pub const BACK_OFF_MIN: Duration = Duration::from_secs(10);
+/// Longest back-off: a meter that was repaired is back within an hour, and a dead one costs its line one answer window
+/// an hour, less than a ten-thousandth of the time.
+pub const BACK_OFF_MAX: Duration = Duration::from_secs(3600);
+
+/// Failed polls in a row after which a meter is reported as silent. One is a disturbance and two a long one; with the
+/// back-off three mean three quarters of an hour for a quarter-hourly meter.
+pub const FAILED_POLLS_BEFORE_SILENT: u32 = 3;
+
+/// Records a line has handed to the outbox without knowing yet whether they were stored. At one more the line waits.
+pub const UNSETTLED_RECORDS_MAX: usize = 256;
+
+/// While the outbox refuses records, how often a line offers it the first one again.
+pub const OFFER_AGAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a poll that is under way may go on when the line is stopped; a frame of M-Bus at 300 Bd takes no longer
+/// than twice this, and then it is given up. Well inside the service manager's 30 s.
+pub const LINE_STOP_MAX: Duration = Duration::from_secs(5);
+
+/// A loop that waits wakes up at least this often to beat its pulse, and a line to look whether the wall clock jumped.
+pub const LINE_TURN: Duration = Duration::from_secs(1);
+
 /// Records on their way to the outbox's thread. When it is full the lines wait: polling slows, nothing is lost.
 pub const OUTBOX_QUEUE_RECORDS: usize = 1024;
 
@@ -76,3 +132,4 @@ const _: () =
     assert!(RECORD_BYTES_MAX / (STORED_VALUE_BYTES_MAX - 128) < 255, "a record's part number is one byte");
 const _: () = assert!(METER_ID_BYTES_MAX < 128, "a frame's header must leave room for its payload");
 const _: () = assert!(READ_BYTES_MAX > RECORD_BYTES_MAX, "a read returns at least one record");
+const _: () = assert!(BACK_OFF_MIN.as_secs() < BACK_OFF_MAX.as_secs(), "a back-off has room to grow");

@@ -1,0 +1,265 @@
+//! Which meter is next.
+//!
+//! Reads that somebody asked for go first, in the order they came. Then come the polls that are due: the ones that have
+//! waited longest, by slot, then as configured. A meter has one pending poll at most: a newer slot takes the place of
+//! an older one (which counts as missed) but not its place in the queue, so a line with more work than time still
+//! serves every meter in turn.
+//!
+//! Two things hold a meter back. While it *rests*, an answer to its last request may still come, so nobody asks it.
+//! While it is *backed off* from, only its polls wait; whoever asks for a read gets one.
+//!
+//! Slots are wall time, waits are moments. The wall clock may jump: real time is what tells a slot that was missed from
+//! one that a jump passed over.
+//!
+//! Pure; holds no clock and no port. The caller bounds the reads asked for.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::schedule::Schedule;
+use crate::clock::Moment;
+
+/// The polls of one line. `T` is what comes back with a read that was asked for.
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    meters: Vec<Entry>,
+    asked: VecDeque<Asked<T>>,
+    /// Counts refreshes that made a poll due: the order of arrival.
+    turn: u64,
+    refreshed: Option<(Timestamp, Moment)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    schedule: Schedule,
+    next_slot: Timestamp,
+    due: Option<Due>,
+    rests_until: Moment,
+    backed_off_until: Moment,
+    missed: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    slot: Timestamp,
+    turn: u64,
+    requests: u32,
+    /// It was polled for this slot and failed.
+    was_polled: bool,
+}
+
+#[derive(Debug)]
+struct Asked<T> {
+    meter: usize,
+    requests: u32,
+    by: T,
+}
+
+/// A poll to be made now. It is no longer in the queue.
+#[derive(Debug, PartialEq)]
+pub(super) struct Pick<T> {
+    /// The meter's place in the configuration.
+    pub(super) meter: usize,
+    /// Requests already made in vain for this poll.
+    pub(super) requests: u32,
+    /// For whom or for when.
+    pub(super) cause: Cause<T>,
+}
+
+/// Why a meter is polled.
+#[derive(Debug, PartialEq)]
+pub(super) enum Cause<T> {
+    /// It was due.
+    Slot {
+        /// When.
+        slot: Timestamp,
+        /// Its place in the order of arrival.
+        turn: u64,
+    },
+    /// Somebody asked.
+    Asked(T),
+}
+
+impl<T> Queue<T> {
+    /// A queue in which every meter's next slot is the first one after now.
+    pub(super) fn new(schedules: impl IntoIterator<Item = Schedule>, now: Timestamp) -> Self {
+        let meters = schedules.into_iter().map(|schedule| Entry {
+            next_slot: schedule.next(now),
+            schedule,
+            due: None,
+            rests_until: Moment::from_boot(Duration::ZERO),
+            backed_off_until: Moment::from_boot(Duration::ZERO),
+            missed: 0,
+        });
+        Self { meters: meters.collect(), asked: VecDeque::new(), turn: 0, refreshed: None }
+    }
+
+    /// Makes polls due whose slot has come, and follows the wall clock where it jumped.
+    pub(super) fn refresh(&mut self, wall: Timestamp, now: Moment) {
+        let (before, passed) = match self.refreshed {
+            Some((wall_before, then)) => (wall_before, now.since(then)),
+            None => (wall, Duration::ZERO),
+        };
+        self.refreshed = Some((wall, now));
+        self.turn += 1;
+        for meter in &mut self.meters {
+            if wall < before {
+                meter.follow_back(wall);
+            }
+            if meter.next_slot <= wall {
+                meter.fall_due(wall, passed, self.turn);
+            }
+        }
+    }
+
+    /// Somebody asks for a read.
+    pub(super) fn ask(&mut self, meter: usize, by: T) {
+        self.asked.push_back(Asked { meter, requests: 0, by });
+    }
+
+    /// The next read that was asked for and may be made now.
+    pub(super) fn pick_asked(&mut self, now: Moment) -> Option<Pick<T>> {
+        let may = |asked: &Asked<T>| self.meters.get(asked.meter).is_none_or(|meter| meter.rests_until <= now);
+        let at = self.asked.iter().position(may)?;
+        let Asked { meter, requests, by } = self.asked.remove(at)?;
+        Some(Pick { meter, requests, cause: Cause::Asked(by) })
+    }
+
+    /// The next poll of the schedule that may be made now.
+    pub(super) fn pick_due(&mut self, now: Moment) -> Option<Pick<T>> {
+        let ready = self.meters.iter().enumerate().filter(|(_, meter)| meter.polled_from() <= now);
+        let due = ready.filter_map(|(index, meter)| meter.due.map(|due| (due.turn, due.slot, index)));
+        let (_, _, index) = due.min()?;
+        let due = self.meters.get_mut(index)?.due.take()?;
+        Some(Pick {
+            meter: index,
+            requests: due.requests,
+            cause: Cause::Slot { slot: due.slot, turn: due.turn },
+        })
+    }
+
+    /// Puts a poll back of which requests are left, to be made once the meter has rested.
+    pub(super) fn put_back(&mut self, pick: Pick<T>, rests_until: Moment) {
+        let Some(meter) = self.meters.get_mut(pick.meter) else { return };
+        meter.rests_until = rests_until;
+        match pick.cause {
+            Cause::Asked(by) => {
+                self.asked.push_front(Asked { meter: pick.meter, requests: pick.requests, by });
+            }
+            Cause::Slot { slot, turn } => {
+                meter.due = Some(Due { slot, turn, requests: pick.requests, was_polled: true });
+            }
+        }
+    }
+
+    /// A poll of the schedule failed for good. The slot stays open until the next one comes, and is tried again when
+    /// the back-off is over: a meter that is due once a day is not given up for the day.
+    pub(super) fn probe_later(&mut self, meter: usize, slot: Timestamp, backed_off_until: Moment) {
+        self.turn += 1;
+        let Some(meter) = self.meters.get_mut(meter) else { return };
+        meter.backed_off_until = backed_off_until;
+        meter.due = Some(Due { slot, turn: self.turn, requests: 0, was_polled: true });
+    }
+
+    /// Puts back a poll that was not the meter's fault, to be made as soon as it can be.
+    pub(super) fn postpone(&mut self, meter: usize, slot: Timestamp, turn: u64) {
+        let Some(meter) = self.meters.get_mut(meter) else { return };
+        meter.due = Some(Due { slot, turn, requests: 0, was_polled: false });
+    }
+
+    /// Nobody may ask this meter before that.
+    pub(super) fn rest(&mut self, meter: usize, until: Moment) {
+        if let Some(meter) = self.meters.get_mut(meter) {
+            meter.rests_until = until;
+        }
+    }
+
+    /// The meter answered: it is polled at its slots again, and a slot that was kept open for a probe is closed.
+    pub(super) fn answered(&mut self, meter: usize) {
+        if let Some(meter) = self.meters.get_mut(meter) {
+            meter.backed_off_until = Moment::from_boot(Duration::ZERO);
+            meter.due = meter.due.filter(|due| !due.was_polled);
+        }
+    }
+
+    /// A poll that was picked is not made.
+    pub(super) fn miss(&mut self, meter: usize) {
+        if let Some(meter) = self.meters.get_mut(meter) {
+            meter.missed += 1;
+        }
+    }
+
+    /// Until when there is nothing to do, at most until `latest`.
+    pub(super) fn idle_until(&self, wall: Timestamp, now: Moment, latest: Moment) -> Moment {
+        let asked = self.asked.iter().filter_map(|asked| self.meters.get(asked.meter));
+        let asked = asked.map(|meter| meter.rests_until);
+        let polls = self.meters.iter().flat_map(|meter| {
+            let slot = now + until(wall, meter.next_slot);
+            meter.due.map(|_| meter.polled_from()).into_iter().chain([slot.max(meter.polled_from())])
+        });
+        asked.chain(polls).fold(latest, Moment::min)
+    }
+
+    /// When the meter is polled next, by the wall clock.
+    pub(super) fn next_due(&self, meter: usize, wall: Timestamp, now: Moment) -> Option<Timestamp> {
+        let meter = self.meters.get(meter)?;
+        let slot = meter.due.map_or(meter.next_slot, |due| due.slot);
+        let held_back = meter.polled_from().since(now);
+        let earliest = wall.checked_add(jiff::SignedDuration::try_from(held_back).ok()?).ok()?;
+        Some(if held_back.is_zero() { slot } else { slot.max(earliest) })
+    }
+
+    /// Slots in which the meter was not polled: the line was busy or down, the meter backed off from, its budget spent.
+    pub(super) fn missed(&self, meter: usize) -> u64 {
+        self.meters.get(meter).map_or(0, |meter| meter.missed)
+    }
+
+    /// Takes out every read that was asked for.
+    pub(super) fn take_asked(&mut self) -> impl Iterator<Item = T> {
+        self.asked.drain(..).map(|asked| asked.by)
+    }
+}
+
+impl Entry {
+    fn polled_from(&self) -> Moment {
+        self.rests_until.max(self.backed_off_until)
+    }
+
+    /// The newest slot becomes due; older ones are missed.
+    fn fall_due(&mut self, wall: Timestamp, passed: Duration, turn: u64) {
+        let newest = self.schedule.latest(wall).max(self.next_slot);
+        // A jump of the clock passes over slots that nobody missed: no more are counted than real time had room for.
+        let room = passed.as_millis() / self.schedule.every().as_millis().max(1);
+        let skipped = u128::from(self.schedule.count(self.next_slot, newest)).min(room);
+        self.missed += u64::try_from(skipped).unwrap_or(u64::MAX);
+        self.due = Some(match self.due {
+            None => Due { slot: newest, turn, requests: 0, was_polled: false },
+            Some(due) => {
+                self.missed += u64::from(!due.was_polled);
+                // Its place in the queue stays, and so do the requests it has already used.
+                Due { slot: newest, was_polled: false, ..due }
+            }
+        });
+        self.next_slot = self.schedule.next(wall);
+    }
+
+    /// The clock went back. Slots that were polled already are not polled again, unless it went back so far that
+    /// waiting for it would lose whole slots.
+    fn follow_back(&mut self, wall: Timestamp) {
+        let next = self.schedule.next(wall);
+        let wait = until(next, self.next_slot);
+        if wait > self.schedule.every() {
+            self.next_slot = next;
+        }
+    }
+}
+
+/// Time from one wall time to a later one; zero when it is not later.
+fn until(from: Timestamp, to: Timestamp) -> Duration {
+    Duration::try_from(to.duration_since(from)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;
