@@ -1,5 +1,6 @@
 //! What a line and its meters are made with.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,6 +38,15 @@ pub enum Port {
     Tcp(String),
 }
 
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial(path) => path.display().fmt(f),
+            Self::Tcp(address) => f.write_str(address),
+        }
+    }
+}
+
 /// One meter on a line.
 pub struct Meter {
     /// The utility's own id, unique in the whole fleet.
@@ -45,7 +55,8 @@ pub struct Meter {
     pub driver: Box<dyn Driver>,
     /// The serial parameters it is spoken to with.
     pub serial: Serial,
-    /// How often it is read: slots at whole multiples of this since local midnight.
+    /// How often it is read, 1 ms to 24 h: slots at whole multiples of this since local midnight. Shorter than the
+    /// line's cycle means that the line polls back to back.
     pub every: Duration,
     /// Shifts its slots after those multiples; less than `every`.
     pub offset: Duration,

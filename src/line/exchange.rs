@@ -274,12 +274,15 @@ impl<'a> Heard<'a> {
             match (ask.recognise)(&self.bytes) {
                 Recognised::Answer { start, end } => {
                     let frame = self.bytes.get(start..end).filter(|frame| !frame.is_empty());
-                    let frame = frame.ok_or_else(|| Fault::garbled("driver marked an answer outside the bytes"))?;
+                    let frame =
+                        frame.ok_or_else(|| Fault::garbled("driver marked an answer outside the bytes"))?;
                     return Ok(Progress::Answer(frame.to_vec()));
                 }
                 Recognised::Incomplete { missing } => {
                     if self.bytes.len().saturating_add(missing) > FRAME_BYTES_MAX {
-                        return Err(Fault::garbled(format!("frame claims more than {FRAME_BYTES_MAX} bytes")));
+                        return Err(Fault::garbled(format!(
+                            "frame claims more than {FRAME_BYTES_MAX} bytes"
+                        )));
                     }
                     return Ok(Progress::Missing(missing.max(1)));
                 }

@@ -63,6 +63,15 @@ impl Port {
         Self { stream: Stream::Pair(stream), serial: None }
     }
 
+    /// The socket of a pair.
+    #[cfg(test)]
+    pub(super) fn as_pair(&self) -> &tokio::net::UnixStream {
+        match &self.stream {
+            Stream::Pair(stream) => stream,
+            other => panic!("not a pair: {other:?}"),
+        }
+    }
+
     /// Sets the serial parameters, where they differ from what the port has.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ pub(super) struct Queue<T> {
     asked: VecDeque<Asked<T>>,
     /// Counts refreshes that made a poll due: the order of arrival.
     turn: u64,
-    refreshed: Option<(Timestamp, Moment)>,
+    refreshed: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -98,16 +98,11 @@ impl<T> Queue<T> {
 
     /// Makes polls due whose slot has come, and follows the wall clock where it jumped.
     pub(super) fn refresh(&mut self, wall: Timestamp, now: Moment) {
-        let (before, passed) = match self.refreshed {
-            Some((wall_before, then)) => (wall_before, now.since(then)),
-            None => (wall, Duration::ZERO),
-        };
-        self.refreshed = Some((wall, now));
+        let passed = self.refreshed.map_or(Duration::ZERO, |then| now.since(then));
+        self.refreshed = Some(now);
         self.turn += 1;
         for meter in &mut self.meters {
-            if wall < before {
-                meter.follow_back(wall);
-            }
+            meter.follow_back(wall);
             if meter.next_slot <= wall {
                 meter.fall_due(wall, passed, self.turn);
             }
@@ -121,7 +116,8 @@ impl<T> Queue<T> {
 
     /// The next read that was asked for and may be made now.
     pub(super) fn pick_asked(&mut self, now: Moment) -> Option<Pick<T>> {
-        let may = |asked: &Asked<T>| self.meters.get(asked.meter).is_none_or(|meter| meter.rests_until <= now);
+        let may =
+            |asked: &Asked<T>| self.meters.get(asked.meter).is_none_or(|meter| meter.rests_until <= now);
         let at = self.asked.iter().position(may)?;
         let Asked { meter, requests, by } = self.asked.remove(at)?;
         Some(Pick { meter, requests, cause: Cause::Asked(by) })
@@ -181,6 +177,13 @@ impl<T> Queue<T> {
         if let Some(meter) = self.meters.get_mut(meter) {
             meter.backed_off_until = Moment::from_boot(Duration::ZERO);
             meter.due = meter.due.filter(|due| !due.was_polled);
+        }
+    }
+
+    /// The meter answered a read that was asked for: its polls wait no longer, and an open slot is probed at once.
+    pub(super) fn revive(&mut self, meter: usize) {
+        if let Some(meter) = self.meters.get_mut(meter) {
+            meter.backed_off_until = Moment::from_boot(Duration::ZERO);
         }
     }
 
@@ -245,12 +248,14 @@ impl Entry {
         self.next_slot = self.schedule.next(wall);
     }
 
-    /// The clock went back. Slots that were polled already are not polled again, unless it went back so far that
+    /// Where the clock went back, slots that were polled already are not polled again, unless it went back so far that
     /// waiting for it would lose whole slots.
     fn follow_back(&mut self, wall: Timestamp) {
+        if until(wall, self.next_slot) <= self.schedule.every() {
+            return;
+        }
         let next = self.schedule.next(wall);
-        let wait = until(next, self.next_slot);
-        if wait > self.schedule.every() {
+        if until(next, self.next_slot) > self.schedule.every() {
             self.next_slot = next;
         }
     }

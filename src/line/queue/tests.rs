@@ -163,7 +163,11 @@ fn a_daily_poll_that_failed_is_probed_until_it_answers() {
 fn idle_ends_with_the_next_slot() {
     let mut queue = queue(&[60]);
     refresh_at(&mut queue, 0);
-    assert_eq!(queue.idle_until(wall(0), moment(0), moment(9)), Moment::from_boot(Duration::ZERO), "one is due");
+    assert_eq!(
+        queue.idle_until(wall(0), moment(0), moment(9)),
+        Moment::from_boot(Duration::ZERO),
+        "one is due"
+    );
     queue.pick_due(moment(0)).unwrap();
     assert_eq!(queue.idle_until(wall(52), moment(52), moment(900)), moment(60));
     assert_eq!(queue.idle_until(wall(52), moment(52), moment(53)), moment(53));

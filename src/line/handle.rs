@@ -1,0 +1,123 @@
+//! What other rooms hold of a line: read a meter now, look at the figures, stop.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use weir_meter::Fault;
+use weir_wire::stored::Reading;
+
+use super::status::LineStatus;
+use crate::clock::{self, Moment};
+use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX};
+use crate::pulse::Pulse;
+
+/// A line that runs. Cheap to clone. The line runs on when all handles are gone, until the runtime ends.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    pub(super) meters: Arc<HashMap<String, usize>>,
+    pub(super) requests: mpsc::Sender<ReadRequest>,
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) status: watch::Receiver<LineStatus>,
+    pub(super) started: Moment,
+    pub(super) stop: Arc<watch::Sender<bool>>,
+    pub(super) pulse: Pulse,
+}
+
+/// Why a read that was asked for gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The meter is not on this line.
+    #[error("no meter {meter:?} on line {line:?}")]
+    UnknownMeter {
+        /// The id that was asked for.
+        meter: String,
+        /// The line's name.
+        line: String,
+    },
+    /// [`LINE_REQUESTS_MAX`] reads already wait.
+    #[error("line is busy: {LINE_REQUESTS_MAX} reads are already waiting")]
+    Busy,
+    /// The meter's battery allows no more reads today.
+    #[error("daily read budget of the meter is spent until local midnight")]
+    BudgetSpent,
+    /// The line is stopping, or has stopped.
+    #[error("line has stopped")]
+    Stopped,
+    /// The read was made and failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// A read on its way to the line's task. Its permit is held until it is answered, which bounds how many there are.
+#[derive(Debug)]
+pub(super) struct ReadRequest {
+    pub(super) meter: usize,
+    pub(super) reply: oneshot::Sender<Result<Reading, ReadError>>,
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+impl ReadRequest {
+    /// Answers it. Whoever asked may have gone.
+    pub(super) fn answer(self, result: Result<Reading, ReadError>) {
+        let _ = self.reply.send(result);
+    }
+}
+
+impl Handle {
+    /// The line's name.
+    pub fn name(&self) -> String {
+        self.status.borrow().name.clone()
+    }
+
+    /// Whether this meter is on the line.
+    pub fn has(&self, meter: &str) -> bool {
+        self.meters.contains_key(meter)
+    }
+
+    /// Reads a meter now: ahead of every poll that has not begun, with all repeats, also while the meter is backed off
+    /// from. The reading goes into the outbox like any other, without a scheduled time.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn read(&self, meter: &str) -> Result<Reading, ReadError> {
+        let unknown = || ReadError::UnknownMeter { meter: meter.to_owned(), line: self.name() };
+        let meter = *self.meters.get(meter).ok_or_else(unknown)?;
+        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| ReadError::Busy)?;
+        let (reply, answer) = oneshot::channel();
+        let request = ReadRequest { meter, reply, _permit: permit };
+        self.requests.send(request).await.map_err(|_| ReadError::Stopped)?;
+        answer.await.unwrap_or(Err(ReadError::Stopped))
+    }
+
+    /// The figures as they are now.
+    pub fn status(&self) -> LineStatus {
+        let mut status = self.status.borrow().clone();
+        let running = clock::now().since(self.started);
+        status.running_ms = u64::try_from(running.as_millis()).unwrap_or(u64::MAX);
+        status
+    }
+
+    /// Waits until the figures change. Returns at once when the line has stopped.
+    pub async fn changed(&mut self) {
+        let _ = self.status.changed().await;
+    }
+
+    /// The pulse of the line's task, for the watchdog.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    /// Stops the line: the poll under way is finished without further repeats, within [`LINE_STOP_MAX`]. Returns when
+    /// its readings have been handed to the outbox and the port is closed.
+    pub async fn stop(&self) {
+        let _ = self.stop.send(true);
+        let mut status = self.status.clone();
+        let ended = async { while status.changed().await.is_ok() {} };
+        // The task keeps to its bound by itself; this one only keeps a stop from hanging if it does not.
+        if tokio::time::timeout(LINE_STOP_MAX + Duration::from_secs(3), ended).await.is_err() {
+            tracing::error!(line = self.name(), "line did not stop in time");
+        }
+    }
+}

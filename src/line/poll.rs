@@ -1,0 +1,226 @@
+//! One poll: ask the meter, and decide what its answer or its fault means for the meter, the queue and the outbox.
+
+use std::time::Duration;
+
+use weir_meter::{Answer, Fault};
+use weir_wire::stored::{Reading, Record, What};
+
+use super::exchange::Exchange;
+use super::handle::{ReadError, ReadRequest};
+use super::health::{Change, Seen};
+use super::queue::{Cause, Pick};
+use super::reading::{Origin, reading};
+use super::status::{LastFault, LastReading};
+use super::task::{Connection, Station, Task};
+use crate::clock::{self, Moment};
+use crate::limits::LINE_STOP_MAX;
+
+/// What the line did for a poll.
+struct Done {
+    result: Result<Answer, Fault>,
+    repeated: u32,
+    frames: Vec<u8>,
+    began: Moment,
+}
+
+impl Task {
+    /// Makes the poll and sees to what follows from it.
+    pub(super) async fn poll(&mut self, pick: Pick<ReadRequest>) {
+        let Some(station) = self.stations.get_mut(pick.meter) else { return };
+        if matches!(&pick.cause, Cause::Asked(request) if request.reply.is_closed()) {
+            return;
+        }
+        let left = station.budget.as_mut().map_or(u32::MAX, |budget| budget.left(clock::wall()));
+        if left == 0 {
+            return match pick.cause {
+                Cause::Slot { .. } => self.queue.miss(pick.meter),
+                Cause::Asked(request) => request.answer(Err(ReadError::BudgetSpent)),
+            };
+        }
+        let is_probe = station.health.is_probed() && matches!(pick.cause, Cause::Slot { .. });
+        let repeats = if is_probe { 0 } else { station.manner.repeats }.min(left - 1);
+        // While a late answer may come, a repeat is a poll put back into the queue.
+        let puts_back = !station.manner.timing.late_window.is_zero();
+        let Some(done) = self.ask(&pick, if puts_back { 0 } else { repeats }).await else { return };
+        self.count(&pick, &done);
+        match done.result {
+            Ok(answer) => self.answered(pick, answer, done.frames).await,
+            Err(Fault::LineDown { why }) => self.cut_short(pick, why).await,
+            Err(fault) => {
+                let may_repeat = puts_back && pick.requests < repeats && !*self.stopping.borrow();
+                self.failed(pick, fault, done.began, may_repeat).await;
+            }
+        }
+    }
+
+    /// Lets the driver read its meter. `None` when the line is not up.
+    async fn ask(&mut self, pick: &Pick<ReadRequest>, repeats: u32) -> Option<Done> {
+        let Connection::Up { wire, .. } = &mut self.connection else { return None };
+        let Station { driver, manner, .. } = self.stations.get_mut(pick.meter)?;
+        let (began, bytes_before) = (clock::now(), wire.bytes);
+        let serial = manner.serial;
+        let mut stopping = self.stopping.clone();
+        let too_long = async {
+            if stopping.wait_for(|stop| *stop).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(LINE_STOP_MAX).await;
+        };
+        let mut done = Done {
+            result: wire.configure(&serial).map(|()| Answer::default()),
+            repeated: 0,
+            frames: Vec::new(),
+            began,
+        };
+        if done.result.is_ok() {
+            let mut exchange =
+                Exchange::new(wire, super::exchange::Manner { repeats, ..manner.clone() }, &self.stopping);
+            done.result = tokio::select! {
+                biased;
+                result = driver.read(&mut exchange) => result,
+                () = too_long => Err(Fault::LineDown { why: "line is being stopped".into() }),
+            };
+            (done.repeated, done.frames) = (exchange.repeated, std::mem::take(&mut exchange.frames));
+        }
+        self.busy += clock::now().since(began);
+        let passed = usize::try_from(wire.bytes.saturating_sub(bytes_before)).unwrap_or(usize::MAX);
+        self.wire_time += serial.characters(passed);
+        Some(done)
+    }
+
+    fn count(&mut self, pick: &Pick<ReadRequest>, done: &Done) {
+        let Some(station) = self.stations.get_mut(pick.meter) else { return };
+        let counters = &mut station.status.counters;
+        let is_first = pick.requests == 0;
+        counters.polls += u64::from(is_first);
+        counters.repeats += u64::from(done.repeated) + u64::from(!is_first);
+        if let Some(budget) = &mut station.budget {
+            budget.spend(clock::wall(), 1 + done.repeated);
+        }
+    }
+
+    /// The line went down under the poll, which says nothing about the meter: it is made again when the line is up.
+    async fn cut_short(&mut self, pick: Pick<ReadRequest>, why: String) {
+        match pick.cause {
+            Cause::Slot { slot, turn } => self.queue.postpone(pick.meter, slot, turn),
+            Cause::Asked(request) => {
+                request.answer(Err(ReadError::Fault(Fault::LineDown { why: why.clone() })));
+            }
+        }
+        self.go_down(why).await;
+    }
+
+    async fn answered(&mut self, pick: Pick<ReadRequest>, answer: Answer, frames: Vec<u8>) {
+        let Some(station) = self.stations.get_mut(pick.meter) else { return };
+        let seen = station.identity.see(answer.identity.number.as_deref());
+        let (line, meter) = (self.name.clone(), station.status.id.clone());
+        match seen {
+            Seen::Same => {}
+            Seen::Changed { was, now } => {
+                tracing::warn!(line, meter, was, now, "another meter answers");
+                self.report(What::MeterChanged { line, meter, was, now }).await;
+            }
+            Seen::Wrong { why, change } => {
+                if let Some((was, now)) = change {
+                    tracing::warn!(line, meter, was, now, "wrong meter answers; its readings are not stored");
+                    self.report(What::MeterChanged { line, meter, was, now }).await;
+                }
+                return self.refused(pick, Fault::Refused { why }).await;
+            }
+        }
+        let reading = self.keep(&pick, answer, frames).await;
+        self.is_alive(pick.meter).await;
+        match pick.cause {
+            Cause::Slot { .. } => self.queue.answered(pick.meter),
+            Cause::Asked(request) => {
+                self.queue.revive(pick.meter);
+                if let Some(reading) = reading {
+                    request.answer(Ok(reading));
+                }
+            }
+        }
+    }
+
+    /// Makes the reading and hands it to the outbox. Returns it for whoever asked.
+    async fn keep(&mut self, pick: &Pick<ReadRequest>, answer: Answer, frames: Vec<u8>) -> Option<Reading> {
+        let station = self.stations.get_mut(pick.meter)?;
+        let (scheduled_at, is_asked) = match &pick.cause {
+            Cause::Slot { slot, .. } => (Some(*slot), false),
+            Cause::Asked(_) => (None, true),
+        };
+        let meter = station.status.id.clone();
+        let driver = station.driver.name();
+        let origin = Origin { line: &self.name, meter: &meter, driver, scheduled_at, boot: self.boot };
+        let reading = reading(&origin, answer, frames, self.keep_raw);
+        station.status.counters.answered += 1;
+        station.status.last_reading = Some(LastReading::of(&reading.answer, reading.read_at));
+        let for_asker = is_asked.then(|| reading.clone());
+        self.delivery.send(Record::Reading(reading)).await;
+        for_asker
+    }
+
+    async fn failed(&mut self, mut pick: Pick<ReadRequest>, fault: Fault, began: Moment, may_repeat: bool) {
+        if matches!(fault, Fault::Refused { .. }) {
+            return self.refused(pick, fault).await;
+        }
+        let late_window = self.late_window(pick.meter);
+        let rests_until = clock::now() + late_window;
+        if may_repeat {
+            pick.requests += 1;
+            return self.queue.put_back(pick, rests_until);
+        }
+        if !late_window.is_zero() {
+            self.queue.rest(pick.meter, rests_until);
+        }
+        let Some(station) = self.stations.get_mut(pick.meter) else { return };
+        station.note(&fault);
+        tracing::debug!(line = self.name, meter = station.status.id, %fault, "poll failed");
+        let slot = match pick.cause {
+            Cause::Slot { slot, .. } => slot,
+            // What a person asks for has no part in the back-off: ten tries by hand must not cost the next hour.
+            Cause::Asked(request) => return request.answer(Err(ReadError::Fault(fault))),
+        };
+        let Some((back_off, change)) = station.health.failed(&fault) else { return };
+        self.queue.probe_later(pick.meter, slot, began + back_off);
+        if change == Some(Change::Silent) {
+            let (line, meter) = (self.name.clone(), station.status.id.clone());
+            tracing::warn!(line, meter, %fault, "meter silent");
+            self.report(What::MeterSilent { line, meter, detail: fault.to_string() }).await;
+        }
+    }
+
+    /// The meter is there and said no, or it is the wrong one: it keeps its schedule.
+    async fn refused(&mut self, pick: Pick<ReadRequest>, fault: Fault) {
+        let Some(station) = self.stations.get_mut(pick.meter) else { return };
+        station.note(&fault);
+        tracing::info!(line = self.name, meter = station.status.id, %fault, "poll refused");
+        self.is_alive(pick.meter).await;
+        match pick.cause {
+            Cause::Slot { .. } => self.queue.answered(pick.meter),
+            Cause::Asked(request) => {
+                self.queue.revive(pick.meter);
+                request.answer(Err(ReadError::Fault(fault)));
+            }
+        }
+    }
+
+    async fn is_alive(&mut self, meter: usize) {
+        let Some(station) = self.stations.get_mut(meter) else { return };
+        if station.health.answered() == Some(Change::Back) {
+            let (line, meter) = (self.name.clone(), station.status.id.clone());
+            tracing::info!(line, meter, "meter back");
+            self.report(What::MeterBack { line, meter }).await;
+        }
+    }
+
+    fn late_window(&self, meter: usize) -> Duration {
+        self.stations.get(meter).map_or(Duration::ZERO, |station| station.manner.timing.late_window)
+    }
+}
+
+impl Station {
+    fn note(&mut self, fault: &Fault) {
+        self.status.counters.count(fault);
+        self.status.last_fault = Some(LastFault::of(fault, clock::wall()));
+    }
+}

@@ -1,0 +1,71 @@
+//! From a driver's answer to the reading that is stored: times, boot, and only the raw bytes that are wanted.
+
+use jiff::Timestamp;
+use weir_meter::Answer;
+use weir_wire::stored::Reading;
+use weir_wire::{Clock, Content, Raw};
+
+use crate::clock;
+
+/// Whose reading it is and what it was made for.
+pub(super) struct Origin<'a> {
+    pub(super) line: &'a str,
+    pub(super) meter: &'a str,
+    pub(super) driver: &'a str,
+    pub(super) scheduled_at: Option<Timestamp>,
+    pub(super) boot: u32,
+}
+
+/// The reading of an answer that has just come.
+///
+/// Raw bytes stay only on request, except on values that say nothing without them. `frames` stand in for a driver that
+/// gives no raw bytes itself.
+pub(super) fn reading(origin: &Origin<'_>, mut answer: Answer, frames: Vec<u8>, keep_raw: bool) -> Reading {
+    if keep_raw {
+        answer.raw = answer.raw.or(Some(Raw(frames)));
+    } else {
+        answer.raw = None;
+        let mut values = answer.values.iter_mut();
+        values.by_ref().filter(|value| !says_nothing(&value.content)).for_each(|value| value.raw = None);
+    }
+    Reading {
+        line: origin.line.to_owned(),
+        meter: origin.meter.to_owned(),
+        driver: origin.driver.to_owned(),
+        scheduled_at: origin.scheduled_at,
+        read_at: clock::wall(),
+        clock: if clock::is_synced() { Clock::Synced } else { Clock::Unsynced },
+        boot: origin.boot,
+        uptime_ms: u64::try_from(clock::now().since_boot().as_millis()).unwrap_or(u64::MAX),
+        answer,
+    }
+}
+
+fn says_nothing(content: &Content) -> bool {
+    matches!(content, Content::Opaque | Content::Invalid(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use weir_wire::{Quantity, Value};
+
+    fn answer() -> Answer {
+        let with_raw = |content| Value { raw: Some(Raw(vec![7])), ..Value::new(Quantity::Volume, content) };
+        let contents = [Content::Text("x".into()), Content::Opaque, Content::Invalid("BCD digit A".into())];
+        Answer { values: contents.map(with_raw).into(), ..Answer::default() }
+    }
+
+    #[test]
+    fn raw_bytes_stay_where_they_are_all_there_is_and_elsewhere_only_on_request() {
+        let origin = Origin { line: "l", meter: "m", driver: "d", scheduled_at: None, boot: 1 };
+        let raws =
+            |reading: &Reading| reading.answer.values.iter().map(|v| v.raw.is_some()).collect::<Vec<_>>();
+        let plain = reading(&origin, answer(), vec![1, 2], false);
+        assert_eq!((raws(&plain), plain.answer.raw), (vec![false, true, true], None));
+        let kept = reading(&origin, answer(), vec![1, 2], true);
+        assert_eq!((raws(&kept), kept.answer.raw), (vec![true; 3], Some(Raw(vec![1, 2]))));
+        let own = Answer { raw: Some(Raw(vec![9])), ..answer() };
+        assert_eq!(reading(&origin, own, vec![1, 2], true).answer.raw, Some(Raw(vec![9])));
+    }
+}

@@ -1,0 +1,303 @@
+//! The one task that owns a line: its port, its queue, and what is known of its meters.
+//!
+//! A turn takes in what was asked for, looks at receipts, lets polls fall due, opens the port if it is down, and then
+//! makes one poll, or waits at most [`LINE_TURN`]. The waiting for bytes is in `exchange`, the rules are in the pure
+//! `queue`, `health` and `budget`; what a poll's end means is decided here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, mpsc, watch};
+use weir_meter::{Driver, Fault};
+use weir_wire::stored::{Event, Record, What};
+
+use super::budget::Budget;
+use super::config::{self, Config};
+use super::delivery::{Delivery, beating};
+use super::exchange::{Manner, Wire};
+use super::handle::{Handle, ReadError, ReadRequest};
+use super::health::{Health, Identity};
+use super::queue::Queue;
+use super::schedule::Schedule;
+use super::status::{LineStatus, MeterStatus};
+use crate::clock::{self, Moment};
+use crate::limits::{LINE_REQUESTS_MAX, LINE_TURN, REOPEN_WAIT_MAX, REOPEN_WAIT_MIN, REPEATS_MAX};
+use crate::outbox::Outbox;
+use crate::pulse::Pulse;
+
+/// Starts a line on the current runtime. Its port is opened by its task: one that cannot be opened is a line that is
+/// down, and is tried again.
+pub fn start(config: Config, outbox: Outbox) -> Handle {
+    let pulse = Pulse::new(format!("line {}", config.name));
+    let (requests, incoming) = mpsc::channel(LINE_REQUESTS_MAX);
+    let (stop, stopping) = watch::channel(false);
+    let (publisher, status) = watch::channel(first_status(&config));
+    let meters = config.meters.iter().enumerate().map(|(index, meter)| (meter.id.clone(), index)).collect();
+    let task =
+        Task::new(config, Delivery::new(outbox, pulse.clone()), pulse.clone(), incoming, stopping, publisher);
+    let handle = Handle {
+        meters: Arc::<HashMap<_, _>>::new(meters),
+        requests,
+        permits: Arc::new(Semaphore::new(LINE_REQUESTS_MAX)),
+        status,
+        started: clock::now(),
+        stop: Arc::new(stop),
+        pulse,
+    };
+    tokio::spawn(task.run());
+    handle
+}
+
+fn first_status(config: &Config) -> LineStatus {
+    let meter = |meter: &config::Meter| MeterStatus { id: meter.id.clone(), ..MeterStatus::default() };
+    LineStatus {
+        name: config.name.clone(),
+        port: config.port.to_string(),
+        up: false,
+        down_reason: None,
+        paused_reason: None,
+        readings_lost: 0,
+        running_ms: 0,
+        busy_ms: 0,
+        wire_ms: 0,
+        meters: config.meters.iter().map(meter).collect(),
+    }
+}
+
+/// A meter as the task knows it.
+pub(super) struct Station {
+    pub(super) driver: Box<dyn Driver>,
+    pub(super) manner: Manner,
+    pub(super) health: Health,
+    pub(super) identity: Identity,
+    pub(super) budget: Option<Budget>,
+    pub(super) status: MeterStatus,
+}
+
+pub(super) struct Task {
+    pub(super) name: String,
+    pub(super) port: config::Port,
+    pub(super) keep_raw: bool,
+    pub(super) boot: u32,
+    pub(super) stations: Vec<Station>,
+    pub(super) queue: Queue<ReadRequest>,
+    pub(super) connection: Connection,
+    pub(super) delivery: Delivery,
+    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) busy: Duration,
+    pub(super) wire_time: Duration,
+    incoming: mpsc::Receiver<ReadRequest>,
+    publisher: watch::Sender<LineStatus>,
+    pulse: Pulse,
+}
+
+/// The port, or the wait for it.
+pub(super) enum Connection {
+    Up {
+        wire: Box<Wire>,
+        since: Moment,
+    },
+    Down {
+        /// Absent before the first try.
+        why: Option<String>,
+        open_at: Moment,
+        wait: Duration,
+    },
+}
+
+impl Task {
+    fn new(
+        config: Config,
+        delivery: Delivery,
+        pulse: Pulse,
+        incoming: mpsc::Receiver<ReadRequest>,
+        stopping: watch::Receiver<bool>,
+        publisher: watch::Sender<LineStatus>,
+    ) -> Self {
+        let zone = config.time_zone;
+        let schedules =
+            config.meters.iter().map(|meter| Schedule::new(meter.every, meter.offset, zone.clone()));
+        let queue = Queue::new(schedules, clock::wall());
+        let station = |meter: config::Meter| {
+            let mut timing = meter.driver.timing(&meter.serial);
+            timing.answer_window = meter.answer_window.unwrap_or(timing.answer_window);
+            timing.late_window = meter.late_window.unwrap_or(timing.late_window);
+            Station {
+                driver: meter.driver,
+                manner: Manner {
+                    serial: meter.serial,
+                    timing,
+                    adapter_allowance: config.adapter_allowance,
+                    echo: config.echo,
+                    repeats: config.repeats.min(REPEATS_MAX),
+                },
+                health: Health::new(meter.every),
+                identity: Identity::new(meter.expected_number),
+                budget: meter.reads_per_day_max.map(|max| Budget::new(max, zone.clone())),
+                status: MeterStatus { id: meter.id, ..MeterStatus::default() },
+            }
+        };
+        Self {
+            name: config.name,
+            port: config.port,
+            keep_raw: config.keep_raw,
+            boot: clock::boot(),
+            stations: config.meters.into_iter().map(station).collect(),
+            queue,
+            connection: Connection::Down { why: None, open_at: clock::now(), wait: REOPEN_WAIT_MIN },
+            delivery,
+            stopping,
+            busy: Duration::ZERO,
+            wire_time: Duration::ZERO,
+            incoming,
+            publisher,
+            pulse,
+        }
+    }
+
+    async fn run(mut self) {
+        while !*self.stopping.borrow() {
+            self.pulse.beat();
+            self.take_requests();
+            self.delivery.turn().await;
+            let (wall, now) = (clock::wall(), clock::now());
+            self.queue.refresh(wall, now);
+            self.open_if_due(now).await;
+            self.publish(wall, now);
+            if matches!(self.connection, Connection::Down { .. }) {
+                self.refuse_requests();
+                self.idle(self.opens_at().min(now + LINE_TURN)).await;
+                continue;
+            }
+            let is_paused = self.delivery.paused().is_some();
+            let asked = self.queue.pick_asked(now);
+            match asked.or_else(|| if is_paused { None } else { self.queue.pick_due(now) }) {
+                Some(pick) => self.poll(pick).await,
+                None if is_paused => self.idle(now + LINE_TURN).await,
+                None => self.idle(self.queue.idle_until(wall, now, now + LINE_TURN)).await,
+            }
+        }
+        self.publish(clock::wall(), clock::now());
+        self.delivery.close();
+        tracing::info!(line = self.name, "line stopped");
+    }
+
+    fn take_requests(&mut self) {
+        while let Ok(request) = self.incoming.try_recv() {
+            self.queue.ask(request.meter, request);
+        }
+    }
+
+    /// A read that was asked for is not kept waiting for a port that may be gone for long.
+    fn refuse_requests(&mut self) {
+        let Connection::Down { why, .. } = &self.connection else { return };
+        let why = why.clone().unwrap_or_else(|| "port not open yet".into());
+        for request in self.queue.take_asked() {
+            request.answer(Err(ReadError::Fault(Fault::LineDown { why: why.clone() })));
+        }
+    }
+
+    fn opens_at(&self) -> Moment {
+        match &self.connection {
+            Connection::Up { since, .. } => *since,
+            Connection::Down { open_at, .. } => *open_at,
+        }
+    }
+
+    async fn open_if_due(&mut self, now: Moment) {
+        let Connection::Down { why, open_at, wait } = &self.connection else { return };
+        if *open_at > now {
+            return;
+        }
+        let (was_reported, wait) = (why.is_some(), *wait);
+        match beating(&self.pulse, Wire::open(&self.port, self.pulse.clone())).await {
+            Ok(wire) => {
+                tracing::info!(line = self.name, port = %self.port, "line up");
+                self.connection = Connection::Up { wire: Box::new(wire), since: clock::now() };
+                if was_reported {
+                    self.report(What::LineUp { line: self.name.clone() }).await;
+                }
+            }
+            Err(error) => {
+                let why = error.to_string();
+                self.connection = Connection::Down {
+                    why: Some(why.clone()),
+                    open_at: clock::now() + wait,
+                    wait: (wait * 2).min(REOPEN_WAIT_MAX),
+                };
+                if !was_reported {
+                    tracing::warn!(line = self.name, port = %self.port, why, "line down");
+                    self.report(What::LineDown { line: self.name.clone(), detail: why }).await;
+                }
+            }
+        }
+    }
+
+    /// The port has gone: it is closed, and opened again after a wait. A port that goes as soon as it has come is not
+    /// opened at the pace at which it fails.
+    pub(super) async fn go_down(&mut self, why: String) {
+        let Connection::Up { since, .. } = &self.connection else { return };
+        let now = clock::now();
+        let was_stable = now.since(*since) >= REOPEN_WAIT_MAX;
+        let wait = if was_stable { REOPEN_WAIT_MIN } else { REOPEN_WAIT_MAX / 4 };
+        self.connection = Connection::Down {
+            why: Some(why.clone()),
+            open_at: now + wait,
+            wait: (wait * 2).min(REOPEN_WAIT_MAX),
+        };
+        tracing::warn!(line = self.name, port = %self.port, why, "line down");
+        self.report(What::LineDown { line: self.name.clone(), detail: why }).await;
+    }
+
+    /// Waits for a request, the stop, trouble on the port, or this moment.
+    async fn idle(&mut self, until: Moment) {
+        let wait = tokio::time::sleep(until.since(clock::now()));
+        let trouble = async {
+            match &mut self.connection {
+                Connection::Up { wire, .. } => wire.idle().await,
+                Connection::Down { .. } => std::future::pending().await,
+            }
+        };
+        let fault = tokio::select! {
+            biased;
+            Ok(_) = self.stopping.wait_for(|stop| *stop) => None,
+            Some(request) = self.incoming.recv() => {
+                self.queue.ask(request.meter, request);
+                None
+            }
+            fault = trouble => Some(fault),
+            () = wait => None,
+        };
+        if let Some(Fault::LineDown { why }) = fault {
+            self.go_down(why).await;
+        }
+    }
+
+    /// Puts an event into the outbox.
+    pub(super) async fn report(&mut self, what: What) {
+        self.delivery.send(Record::Event(Event { at: clock::wall(), what })).await;
+    }
+
+    fn publish(&mut self, wall: Timestamp, now: Moment) {
+        for (index, station) in self.stations.iter_mut().enumerate() {
+            station.status.state = station.health.state();
+            station.status.next_due = self.queue.next_due(index, wall, now);
+            station.status.counters.missed_slots = self.queue.missed(index);
+        }
+        self.publisher.send_modify(|status| {
+            (status.up, status.down_reason) = match &self.connection {
+                Connection::Up { .. } => (true, None),
+                Connection::Down { why, .. } => (false, why.clone()),
+            };
+            status.paused_reason = self.delivery.paused().map(ToString::to_string);
+            status.readings_lost = self.delivery.readings_lost();
+            status.busy_ms = u64::try_from(self.busy.as_millis()).unwrap_or(u64::MAX);
+            status.wire_ms = u64::try_from(self.wire_time.as_millis()).unwrap_or(u64::MAX);
+            for (published, station) in status.meters.iter_mut().zip(&self.stations) {
+                published.clone_from(&station.status);
+            }
+        });
+    }
+}
