@@ -50,7 +50,7 @@ pub fn start(config: Config, outbox: Outbox) -> Handle {
     handle
 }
 
-fn first_status(config: &Config) -> LineStatus {
+pub(super) fn first_status(config: &Config) -> LineStatus {
     let meter = |meter: &config::Meter| MeterStatus { id: meter.id.clone(), ..MeterStatus::default() };
     LineStatus {
         name: config.name.clone(),
@@ -108,7 +108,7 @@ pub(super) enum Connection {
 }
 
 impl Task {
-    fn new(
+    pub(super) fn new(
         config: Config,
         delivery: Delivery,
         pulse: Pulse,
