@@ -52,7 +52,8 @@ impl Delivery {
     /// Hands a record over. Waits while the outbox's queue is full, or when too many records are unsettled.
     pub(super) async fn send(&mut self, record: Record) {
         if self.why_refused.is_some() {
-            // Behind the others, so that they keep their order. Only reads that were asked for come here.
+            // Behind the others, so that they keep their order. Only events and reads that were asked for come here.
+            self.settle_all().await;
             self.keep(record);
             return;
         }
@@ -71,6 +72,9 @@ impl Delivery {
     /// Looks at the receipts that are there, and offers what was refused when it is time.
     pub(super) async fn turn(&mut self) {
         self.look();
+        if self.why_refused.is_some() {
+            self.settle_all().await;
+        }
         while self.why_refused.is_some() && now() >= self.offer_at {
             let Some(record) = self.refused.pop_front() else {
                 self.why_refused = None;
@@ -89,12 +93,20 @@ impl Delivery {
     }
 
     /// Ends: what is still refused is lost.
-    pub(super) fn close(mut self) {
-        self.look();
+    pub(super) async fn close(mut self) {
+        self.settle_all().await;
         if let Some(error) = self.why_refused.take() {
             while let Some(record) = self.refused.pop_front() {
                 self.lose(&record, &error);
             }
+        }
+    }
+
+    /// Waits until the fate of everything that was handed over is known, one commit window at most.
+    async fn settle_all(&mut self) {
+        while let Some((receipt, record)) = self.unsettled.pop_front() {
+            let result = beating(&self.pulse, receipt).await;
+            self.settled(result.map(drop), record);
         }
     }
 
@@ -152,3 +164,6 @@ pub(super) async fn beating<T>(pulse: &Pulse, work: impl Future<Output = T>) -> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

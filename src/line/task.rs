@@ -180,7 +180,7 @@ impl Task {
             }
         }
         self.publish(clock::wall(), clock::now());
-        self.delivery.close();
+        self.delivery.close().await;
         tracing::info!(line = self.name, "line stopped");
     }
 

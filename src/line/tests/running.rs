@@ -98,10 +98,7 @@ async fn meters_of_two_protocols_speeds_and_parities_share_a_line() {
     // `strict_baud`: a meter hears only what is sent at its own speed.
     let meters = [
         sim::MeterConfig::mbus("A-1").address(1),
-        sim::MeterConfig {
-            baud: Some(9600),
-            ..sim::MeterConfig::modbus("B-2").address(2).model("bench")
-        },
+        sim::MeterConfig { baud: Some(9600), ..sim::MeterConfig::modbus("B-2").address(2).model("bench") },
     ];
     let simulator = simulate(sim::LineConfig { strict_baud: true, ..unpaced(&path) }.with(meters));
     let (outbox, _directory) = open_outbox();
