@@ -101,6 +101,10 @@ impl Task {
 
     /// The line went down under the poll, which says nothing about the meter: it is made again when the line is up.
     async fn cut_short(&mut self, pick: Pick<ReadRequest>, why: String) {
+        if *self.stopping.borrow() {
+            // Given up because the line is being stopped, or as good as that: whoever asked learns it from the end.
+            return;
+        }
         match pick.cause {
             Cause::Slot { slot, turn } => self.queue.postpone(pick.meter, slot, turn),
             Cause::Asked(request) => {

@@ -228,11 +228,25 @@ fn peek(wire: &Wire) -> &UnixStream {
 }
 
 #[tokio::test]
-async fn noise_before_an_answer_does_not_hide_it() {
+async fn noise_before_an_answer_neither_hides_it_nor_shortens_its_window() {
     let good = answer(7, &[1, 2, 3]);
-    let noise = Pause(Duration::from_millis(2));
-    let (mut wire, _peer) = scripted(vec![Listen, Say(vec![0, 0xFF]), noise, Say(good.clone())]);
-    assert_eq!(exchange(&mut wire, &manner()).await, Ok(good));
+    // Longer than a pause inside a frame is forgiven.
+    let pause = Pause(PAUSE_IN_FRAME + Duration::from_millis(30));
+    let (mut wire, _peer) = scripted(vec![Listen, Say(vec![0, 0xFF]), pause, Say(good.clone())]);
+    let timing = Timing { answer_window: Duration::from_secs(3600), ..manner().timing };
+    assert_eq!(exchange(&mut wire, &Manner { timing, ..manner() }).await, Ok(good));
+}
+
+#[tokio::test]
+async fn the_silence_before_a_repeat_is_kept_after_silence_too() {
+    let good = answer(7, &[1]);
+    let (mut wire, peer) = scripted(vec![Listen, Listen, Say(good.clone())]);
+    let silence_before_repeat = 2 * WINDOW;
+    let timing = Timing { silence_before_repeat, ..manner().timing };
+    assert_eq!(exchange(&mut wire, &Manner { repeats: 1, timing, ..manner() }).await, Ok(good));
+    drop(wire);
+    let heard = peer.await.unwrap();
+    assert!(heard[1].0.since(heard[0].0) >= silence_before_repeat);
 }
 
 #[tokio::test]

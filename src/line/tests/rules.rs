@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use weir_meter::{Answer, Fault, Line, Load, Timing, async_trait};
+use weir_meter::{Answer, Ask, Fault, Line, Load, Recognised, Timing, async_trait};
 use weir_wire::{Content, Identity, Number, Quantity, Unit, Value};
 
 use super::*;
@@ -80,7 +80,8 @@ struct Stage {
     task: Task,
     outbox: Outbox,
     events: outbox::Reader,
-    _rest: (TempDir, UnixStream, mpsc::Sender<ReadRequest>, watch::Sender<bool>),
+    far_end: UnixStream,
+    _rest: (TempDir, mpsc::Sender<ReadRequest>, watch::Sender<bool>),
 }
 
 impl Stage {
@@ -97,7 +98,7 @@ impl Stage {
         let wire = Box::new(Wire::over(port::Port::pair(ours), pulse).unwrap());
         task.connection = Connection::Up { wire, since: now() };
         let events = outbox.reader(Lane::Urgent);
-        Self { task, outbox, events, _rest: (directory, theirs, requests, stop) }
+        Self { task, outbox, events, far_end: theirs, _rest: (directory, requests, stop) }
     }
 
     fn with(puppet: &Puppet) -> Self {
@@ -318,6 +319,45 @@ async fn in_its_late_window_a_meter_is_left_alone_while_the_others_go_on() {
     let counters = stage.status().counters;
     assert_eq!((counters.polls, counters.repeats, counters.answered, counters.silent), (1, 2, 1, 0));
     assert!(next_readings(&stage.outbox, 2).await.iter().all(|reading| reading.scheduled_at.is_some()));
+}
+
+/// A meter that is really asked, over the line, and never answers.
+struct Asked;
+
+#[async_trait]
+impl Driver for Asked {
+    fn name(&self) -> &'static str {
+        "asked"
+    }
+
+    fn timing(&self, _: &Serial) -> Timing {
+        Timing {
+            answer_window: Duration::from_millis(1),
+            silence: Duration::ZERO,
+            silence_before_repeat: Duration::ZERO,
+            late_window: Duration::from_secs(3600),
+        }
+    }
+
+    fn load(&self) -> Vec<Load> {
+        Vec::new()
+    }
+
+    async fn read(&mut self, line: &mut dyn Line) -> Result<Answer, Fault> {
+        let recognise = |_: &[u8]| Recognised::Incomplete { missing: 1 };
+        line.exchange(Ask { request: &[7], recognise: &recognise }).await.map(|_| Answer::default())
+    }
+}
+
+#[tokio::test]
+async fn where_a_late_answer_may_come_nothing_is_repeated_at_once() {
+    let mut stage = Stage::set(vec![meter("A-101", Asked, Duration::from_secs(900))]);
+    stage.slot().await;
+    let mut heard = [0; 8];
+    stage.far_end.readable().await.unwrap();
+    assert_eq!(stage.far_end.try_read(&mut heard).unwrap(), 1);
+    assert!(stage.task.queue.pick_due(now()).is_none());
+    assert_eq!(stage.status().counters.silent, 0, "the poll has not ended");
 }
 
 #[tokio::test]

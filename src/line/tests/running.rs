@@ -152,21 +152,21 @@ async fn an_echoing_converter_is_no_trouble_when_it_is_known() {
 }
 
 /// A line whose one meter is silent and is waited for without end.
-async fn stuck_line(folder: &Path) -> (sim::Simulator, Handle, TempDir) {
+async fn stuck_line(folder: &Path) -> (sim::Simulator, Handle, Outbox, TempDir) {
     let path = folder.join("tty");
     let simulator =
         simulate(unpaced(&path).with([sim::MeterConfig::mbus("A-1").address(1).fault(sim::Fault::Silent)]));
     let (outbox, directory) = open_outbox();
     let patient = Meter { answer_window: Some(Duration::from_secs(3600)), ..mbus("A-1", 1, DAILY) };
-    let handle = start(line(Port::Serial(path), vec![patient]), outbox);
+    let handle = start(line(Port::Serial(path), vec![patient]), outbox.clone());
     until(&handle, |status| status.up).await;
-    (simulator, handle, directory)
+    (simulator, handle, outbox, directory)
 }
 
 #[tokio::test]
 async fn reads_beyond_the_bound_are_refused_as_busy_and_all_are_told_when_the_line_stops() {
     let folder = tempfile::tempdir().unwrap();
-    let (_simulator, handle, _directory) = stuck_line(folder.path()).await;
+    let (_simulator, handle, outbox, _directory) = stuck_line(folder.path()).await;
     let ask = || {
         let handle = handle.clone();
         tokio::spawn(async move { handle.read("A-1").await })
@@ -183,14 +183,15 @@ async fn reads_beyond_the_bound_are_refused_as_busy_and_all_are_told_when_the_li
         "the poll that never ends was given up"
     );
     for read in waiting {
-        read.await.unwrap().unwrap_err();
+        assert_eq!(read.await.unwrap(), Err(ReadError::Stopped));
     }
+    assert_eq!(outbox.stats().await.unwrap().urgent.stored, 0, "a line that is stopped has not gone down");
 }
 
 #[tokio::test]
 async fn a_line_that_waits_for_a_meter_still_has_a_pulse() {
     let folder = tempfile::tempdir().unwrap();
-    let (_simulator, handle, _directory) = stuck_line(folder.path()).await;
+    let (_simulator, handle, _outbox, _directory) = stuck_line(folder.path()).await;
     let pulse = handle.pulse();
     let reading = tokio::spawn({
         let handle = handle.clone();
