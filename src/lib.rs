@@ -14,6 +14,7 @@
 //! `outbox` knows nobody. `tests/architecture.rs` holds that.
 
 pub mod clock;
+pub mod config;
 pub mod id;
 pub mod limits;
 pub mod line;

@@ -128,6 +128,16 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 8;
 /// Bytes of one request line on the control socket; a longer one ends the connection.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 4096;
 
+/// Bytes of one file of the configuration, or of a profile. A meter takes some 80 bytes, so this is some 50,000 meters; a
+/// larger file is refused.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Files that one configuration may include. One more is refused.
+pub const CONFIG_FILES_MAX: usize = 1000;
+
+/// Faults and warnings of a configuration that are listed; of the rest only the number is told.
+pub const CONFIG_NOTICES_MAX: usize = 1000;
+
 const _: () =
     assert!(RECORD_BYTES_MAX / (STORED_VALUE_BYTES_MAX - 128) < 255, "a record's part number is one byte");
 const _: () = assert!(METER_ID_BYTES_MAX < 128, "a frame's header must leave room for its payload");

@@ -1,0 +1,269 @@
+//! Makes a driver of what was typed about a meter: one function a protocol, and the profiles they share.
+//!
+//! The only place of this room that names the drivers' crates.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use weir_cjt188::Cjt188;
+use weir_mbus::Mbus;
+use weir_meter::{Driver, Parity, Serial, StopBits};
+use weir_modbus::Modbus;
+
+use super::file::{Framing, Protocol};
+use super::load;
+use super::notice::Findings;
+use super::reader::{NumberOrText, nearest};
+use super::source::{At, Place};
+
+/// What most Modbus meters leave the factory with; the standard's 19,200 Bd 8E1 is seldom seen on them.
+const MODBUS_SERIAL: Serial = Serial { baud: 9600, parity: Parity::None, stop_bits: StopBits::One };
+
+/// What was typed about a meter that concerns its driver.
+pub(super) struct Wanted<'w> {
+    /// The meter's table.
+    pub(super) place: &'w Place,
+    pub(super) address: Option<&'w At<NumberOrText>>,
+    pub(super) profile: Option<&'w At<String>>,
+    pub(super) framing: Framing,
+}
+
+/// A driver, and what follows from it.
+pub(super) struct Built {
+    pub(super) driver: Box<dyn Driver>,
+    /// The serial parameters of a meter for which none are configured.
+    pub(super) serial: Serial,
+    /// Two meters of one line with the same text here cannot be told apart.
+    pub(super) same_as: String,
+}
+
+/// Profiles that have been read, so that a thousand meters of one model read theirs once. `None`: it is faulty, and that
+/// has been said.
+#[derive(Default)]
+pub(super) struct Profiles {
+    modbus: HashMap<PathBuf, Option<Arc<weir_modbus::Profile>>>,
+    cjt188: HashMap<PathBuf, Option<Arc<weir_cjt188::Profile>>>,
+}
+
+/// Makes the driver, or says why it cannot be made.
+pub(super) fn build(
+    protocol: Protocol,
+    wanted: &Wanted<'_>,
+    profiles: &mut Profiles,
+    findings: &mut Findings,
+) -> Option<Built> {
+    match protocol {
+        Protocol::Mbus => mbus(wanted, findings),
+        Protocol::Modbus => modbus(wanted, profiles, findings),
+        Protocol::Cjt188 => cjt188(wanted, profiles, findings),
+    }
+}
+
+fn mbus(wanted: &Wanted<'_>, findings: &mut Findings) -> Option<Built> {
+    if let Some(profile) = wanted.profile {
+        let hint = "leave it out: an M-Bus meter says itself what its values are";
+        findings.fault(&profile.place, "`profile` is not for mbus").hint(hint);
+    }
+    let at = wanted.address?;
+    let number = byte(at, "mbus", "a primary address, 1 to 250", findings)?;
+    match weir_mbus::Address::primary(number) {
+        Ok(address) => {
+            if number == 0 {
+                let hint =
+                    "give the meter an address of its own, or be sure that no other new one is on the line";
+                findings
+                    .warn(&at.place, "0 is the address of every meter as it leaves the factory")
+                    .hint(hint);
+            } else if number == 254 {
+                let hint = "two meters on the line would answer at once";
+                findings
+                    .warn(&at.place, "every meter answers to 254: only for a line with a single meter")
+                    .hint(hint);
+            }
+            let driver = Box::new(Mbus::new(address));
+            Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("mbus {number}") })
+        }
+        Err(error) => {
+            findings.fault(&at.place, format!("`address`: {error}"));
+            None
+        }
+    }
+}
+
+fn modbus(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings) -> Option<Built> {
+    let names = || weir_modbus::profiles::names();
+    let hint = || {
+        let names: Vec<_> = names().collect();
+        format!("one of {}, or the path of a TOML file; here or at the line", names.join(", "))
+    };
+    findings.require("profile", &wanted.profile, wanted.place, &hint());
+    let profile = wanted.profile.and_then(|typed| {
+        let key = profile_key(typed, findings);
+        if let Some(known) = profiles.modbus.get(&key) {
+            return known.clone();
+        }
+        let profile = modbus_profile(typed, &key, &hint(), findings).map(Arc::new);
+        profiles.modbus.insert(key, profile.clone());
+        profile
+    });
+    let at = wanted.address?;
+    let number = byte(at, "modbus", "a unit id, 1 to 247", findings)?;
+    let (profile, typed) = (profile?, wanted.profile?);
+    let framing = match wanted.framing {
+        Framing::Rtu => weir_modbus::Framing::Rtu,
+        Framing::Tcp => weir_modbus::Framing::Tcp,
+    };
+    let serial = profile.serial().unwrap_or(MODBUS_SERIAL);
+    match Modbus::new(number, framing, profile) {
+        // A unit that counts for several meters (pulses, say) is one meter for each of its profiles.
+        Ok(driver) => {
+            let same_as = format!("modbus {number} {}", typed.value);
+            Some(Built { driver: Box::new(driver), serial, same_as })
+        }
+        Err(error) => {
+            findings.fault(&at.place, format!("`address`: {error}"));
+            None
+        }
+    }
+}
+
+fn modbus_profile(
+    typed: &At<String>,
+    key: &Path,
+    hint: &str,
+    findings: &mut Findings,
+) -> Option<weir_modbus::Profile> {
+    if !is_path(&typed.value) {
+        let shipped = weir_modbus::profiles::load(&typed.value);
+        if shipped.is_none() {
+            unknown_profile(typed, weir_modbus::profiles::names(), hint, findings);
+        }
+        return shipped?.ok();
+    }
+    let (file, text) = profile_file(typed, key, findings)?;
+    match weir_modbus::Profile::parse(&text) {
+        Ok(profile) => Some(profile),
+        Err(faults) => {
+            for fault in faults {
+                let place = Place { file, start: fault.span.start, end: fault.span.end };
+                let notice = findings.fault(&place, fault.message);
+                notice.also(&typed.place, "the profile of this meter");
+                if let Some(hint) = fault.hint {
+                    notice.hint(hint);
+                }
+            }
+            None
+        }
+    }
+}
+
+fn cjt188(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings) -> Option<Built> {
+    let profile = match wanted.profile {
+        Some(typed) => {
+            let key = profile_key(typed, findings);
+            let known = profiles.cjt188.get(&key).cloned();
+            known.unwrap_or_else(|| {
+                let profile = cjt188_profile(typed, &key, findings).map(Arc::new);
+                profiles.cjt188.insert(key, profile.clone());
+                profile
+            })
+        }
+        None => {
+            let key = PathBuf::from(weir_cjt188::Profile::DEFAULT);
+            let shipped =
+                || weir_cjt188::Profile::built_in(weir_cjt188::Profile::DEFAULT)?.ok().map(Arc::new);
+            profiles.cjt188.entry(key).or_insert_with(shipped).clone()
+        }
+    };
+    let at = wanted.address?;
+    let address: weir_cjt188::Address = match &at.value {
+        NumberOrText::Number(_) => {
+            let hint = "in quotes, or its leading zeros are lost: \"78330011223344\"";
+            findings.fault(&at.place, "`address` must be a string of fourteen digits").hint(hint);
+            return None;
+        }
+        NumberOrText::Text(text) => match text.parse() {
+            Ok(address) => address,
+            Err(error) => {
+                findings.fault(&at.place, format!("`address`: {error}"));
+                return None;
+            }
+        },
+    };
+    let driver = Box::new(Cjt188::new(address, profile?));
+    Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("cjt188 {address}") })
+}
+
+fn cjt188_profile(typed: &At<String>, key: &Path, findings: &mut Findings) -> Option<weir_cjt188::Profile> {
+    if !is_path(&typed.value) {
+        let shipped = weir_cjt188::Profile::built_in(&typed.value);
+        if shipped.is_none() {
+            let names: Vec<_> = weir_cjt188::Profile::BUILT_IN.iter().map(|(name, _)| *name).collect();
+            let hint = format!("one of {}, or the path of a TOML file", names.join(", "));
+            unknown_profile(typed, names.into_iter(), &hint, findings);
+        }
+        return shipped?.ok();
+    }
+    let (_, text) = profile_file(typed, key, findings)?;
+    match weir_cjt188::Profile::parse(&text) {
+        Ok(profile) => Some(profile),
+        Err(error) => {
+            let message = format!("profile {}: {}", key.display(), error.to_string().trim_end());
+            findings.fault(&typed.place, message);
+            None
+        }
+    }
+}
+
+/// A number that fits a byte; what it means is the driver's to say.
+fn byte(at: &At<NumberOrText>, protocol: &str, meant: &str, findings: &mut Findings) -> Option<u8> {
+    match &at.value {
+        NumberOrText::Number(number) => {
+            let byte = u8::try_from(*number).ok();
+            if byte.is_none() {
+                findings.fault(&at.place, format!("`address` {number} is not {meant}"));
+            }
+            byte
+        }
+        NumberOrText::Text(_) => {
+            let message = format!("`address` must be a whole number: with {protocol} it is {meant}");
+            findings.fault(&at.place, message).hint("without quotes");
+            None
+        }
+    }
+}
+
+fn is_path(profile: &str) -> bool {
+    profile.contains('/') || profile.ends_with(".toml")
+}
+
+fn profile_key(typed: &At<String>, findings: &Findings) -> PathBuf {
+    if is_path(&typed.value) { findings.sources.resolve(typed) } else { PathBuf::from(&typed.value) }
+}
+
+/// Reads a profile's text. A profile holds no secrets, so all of it may be shown.
+fn profile_file(typed: &At<String>, path: &Path, findings: &mut Findings) -> Option<(usize, String)> {
+    match load::text(path) {
+        Ok(text) => {
+            let file = findings.sources.add(path);
+            findings.sources.show(file, text.clone());
+            Some((file, text))
+        }
+        Err(error) => {
+            findings.fault(&typed.place, format!("profile {}: {error}", path.display()));
+            None
+        }
+    }
+}
+
+fn unknown_profile<'n>(
+    typed: &At<String>,
+    names: impl Iterator<Item = &'n str>,
+    all: &str,
+    findings: &mut Findings,
+) {
+    let near = nearest(&typed.value, names).map(|near| format!("did you mean \"{near}\"?"));
+    let message = format!("there is no profile {:?}", typed.value);
+    findings.fault(&typed.place, message).hint(near.unwrap_or_else(|| all.to_owned()));
+}

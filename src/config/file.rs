@@ -1,0 +1,257 @@
+//! The first stage: what was typed, key by key, with its place. Says which keys there are and of what kind their values
+//! are, and nothing about what is sensible: that is `check`'s.
+
+use std::time::Duration;
+
+use toml::de::DeTable;
+use weir_meter::Parity;
+
+use super::reader::{NumberOrText, Pass, Reader};
+use super::source::{At, Place};
+use crate::outbox::WhenFull;
+
+/// All files together.
+#[derive(Default)]
+pub(super) struct Typed {
+    pub(super) gateway: Option<Gateway>,
+    pub(super) outbox: Outbox,
+    pub(super) uplink: Option<Uplink>,
+    pub(super) lines: Vec<Line>,
+    pub(super) meters: Vec<Meter>,
+    /// A file of lines or meters could not be read, so what is not here may be there.
+    pub(super) is_incomplete: bool,
+}
+
+/// `[gateway]`
+pub(super) struct Gateway {
+    pub(super) place: Place,
+    pub(super) id: Option<At<String>>,
+    pub(super) time_zone: Option<At<String>>,
+    pub(super) state_directory: Option<At<String>>,
+    pub(super) control_socket: Option<At<String>>,
+}
+
+/// `[outbox]`
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub(super) directory: Option<At<String>>,
+    pub(super) readings_max: Option<At<u64>>,
+    pub(super) urgent_max: Option<At<u64>>,
+    pub(super) free_min: Option<At<u64>>,
+    pub(super) commit_window: Option<At<Duration>>,
+    pub(super) when_full: Option<At<WhenFull>>,
+}
+
+/// `[uplink]`
+pub(super) struct Uplink {
+    pub(super) place: Place,
+    pub(super) kafka: Option<Kafka>,
+}
+
+/// `[uplink.kafka]`
+pub(super) struct Kafka {
+    pub(super) place: Place,
+    pub(super) brokers: Option<Vec<At<String>>>,
+    pub(super) readings_topic: Option<At<String>>,
+    pub(super) events_topic: Option<At<String>>,
+    pub(super) compression: Option<At<&'static str>>,
+    pub(super) message_timeout: Option<At<Duration>>,
+    pub(super) linger: Option<At<Duration>>,
+    /// Names with their values. No `Debug`: some are secrets.
+    pub(super) properties: Vec<(At<String>, String)>,
+}
+
+/// `[[lines]]`
+pub(super) struct Line {
+    pub(super) place: Place,
+    pub(super) name: Option<At<String>>,
+    pub(super) port: Option<At<String>>,
+    pub(super) tcp: Option<At<String>>,
+    pub(super) echo: Option<At<bool>>,
+    pub(super) repeats: Option<At<i64>>,
+    pub(super) adapter_allowance: Option<At<Duration>>,
+    pub(super) keep_raw: Option<At<bool>>,
+    pub(super) shared: Shared,
+}
+
+/// `[[meters]]`
+pub(super) struct Meter {
+    pub(super) place: Place,
+    pub(super) id: Option<At<String>>,
+    pub(super) line: Option<At<String>>,
+    pub(super) address: Option<At<NumberOrText>>,
+    pub(super) expected_number: Option<At<String>>,
+    pub(super) shared: Shared,
+}
+
+/// What may stand at a meter, or at its line as the default for all of its meters.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) driver: Option<At<Protocol>>,
+    pub(super) profile: Option<At<String>>,
+    pub(super) framing: Option<At<Framing>>,
+    pub(super) every: Option<At<Duration>>,
+    pub(super) offset: Option<At<Duration>>,
+    pub(super) reads_per_day_max: Option<At<i64>>,
+    pub(super) answer_window: Option<At<Duration>>,
+    pub(super) late_window: Option<At<Duration>>,
+    pub(super) baud: Option<At<i64>>,
+    pub(super) parity: Option<At<Parity>>,
+    pub(super) stop_bits: Option<At<i64>>,
+}
+
+/// Which driver speaks to a meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Protocol {
+    Mbus,
+    Modbus,
+    Cjt188,
+}
+
+/// How Modbus frames are put on a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Rtu,
+    Tcp,
+}
+
+const PROTOCOLS: [(&str, Protocol); 3] =
+    [("mbus", Protocol::Mbus), ("modbus", Protocol::Modbus), ("cjt188", Protocol::Cjt188)];
+const FRAMINGS: [(&str, Framing); 2] = [("rtu", Framing::Rtu), ("tcp", Framing::Tcp)];
+const PARITIES: [(&str, Parity); 3] = [("even", Parity::Even), ("none", Parity::None), ("odd", Parity::Odd)];
+const COMPRESSIONS: [(&str, &str); 5] =
+    [("zstd", "zstd"), ("lz4", "lz4"), ("gzip", "gzip"), ("snappy", "snappy"), ("none", "none")];
+const POLICIES: [(&str, WhenFull); 2] =
+    [("drop-oldest", WhenFull::DropOldest), ("stop-polling", WhenFull::StopPolling)];
+
+impl Typed {
+    /// Reads the main file and returns what it wants included.
+    pub(super) fn read_main(
+        &mut self,
+        pass: &mut Pass<'_>,
+        file: usize,
+        document: &DeTable<'_>,
+    ) -> Vec<At<String>> {
+        pass.table("", document, Place::top_of(file), |top| {
+            self.gateway = top.table("gateway", "[gateway]", Gateway::read);
+            self.outbox = top.table("outbox", "[outbox]", Outbox::read).unwrap_or_default();
+            self.uplink = top.table("uplink", "[uplink]", Uplink::read);
+            self.read_line_lists(top);
+            top.texts("include").unwrap_or_default()
+        })
+    }
+
+    /// Reads an included file: lines and meters, nothing else.
+    pub(super) fn read_included(&mut self, pass: &mut Pass<'_>, file: usize, document: &DeTable<'_>) {
+        pass.table("", document, Place::top_of(file), |top| self.read_line_lists(top));
+    }
+
+    fn read_line_lists(&mut self, top: &mut Reader<'_, '_, '_>) {
+        self.lines.extend(top.tables("lines", "[[lines]]", Line::read));
+        self.meters.extend(top.tables("meters", "[[meters]]", Meter::read));
+    }
+}
+
+impl Gateway {
+    fn read(table: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            place: table.place.clone(),
+            id: table.text("id"),
+            time_zone: table.text("time_zone"),
+            state_directory: table.text("state_directory"),
+            control_socket: table.text("control_socket"),
+        }
+    }
+}
+
+impl Outbox {
+    fn read(table: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            directory: table.text("directory"),
+            readings_max: table.size("readings_max"),
+            urgent_max: table.size("urgent_max"),
+            free_min: table.size("free_min"),
+            commit_window: table.duration("commit_window"),
+            when_full: table.choice("when_full", &POLICIES),
+        }
+    }
+}
+
+impl Uplink {
+    fn read(table: &mut Reader<'_, '_, '_>) -> Self {
+        Self { place: table.place.clone(), kafka: table.table("kafka", "[uplink.kafka]", Kafka::read) }
+    }
+}
+
+impl Kafka {
+    fn read(table: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            place: table.place.clone(),
+            brokers: table.texts("brokers"),
+            readings_topic: table.text("readings_topic"),
+            events_topic: table.text("events_topic"),
+            compression: table.choice("compression", &COMPRESSIONS),
+            message_timeout: table.duration("message_timeout"),
+            linger: table.duration("linger"),
+            properties: table.foreign("properties"),
+        }
+    }
+}
+
+impl Line {
+    fn read(table: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            place: table.place.clone(),
+            name: table.text("name"),
+            port: table.text("port"),
+            tcp: table.text("tcp"),
+            echo: table.flag("echo"),
+            repeats: table.integer("repeats"),
+            adapter_allowance: table.duration("adapter_allowance"),
+            keep_raw: table.flag("keep_raw"),
+            shared: Shared::read(table),
+        }
+    }
+}
+
+impl Meter {
+    fn read(table: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            place: table.place.clone(),
+            id: table.text("id"),
+            line: table.text("line"),
+            address: table.number_or_text("address"),
+            expected_number: table.text("expected_number"),
+            shared: Shared::read(table),
+        }
+    }
+}
+
+impl Shared {
+    fn read(table: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            driver: table.choice("driver", &PROTOCOLS),
+            profile: table.text("profile"),
+            framing: table.choice("framing", &FRAMINGS),
+            every: table.duration("every"),
+            offset: table.duration("offset"),
+            reads_per_day_max: table.integer("reads_per_day_max"),
+            answer_window: table.duration("answer_window"),
+            late_window: table.duration("late_window"),
+            baud: table.integer("baud"),
+            parity: table.choice("parity", &PARITIES),
+            stop_bits: table.integer("stop_bits"),
+        }
+    }
+}
+
+impl Protocol {
+    /// Its name in the file.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Mbus => "mbus",
+            Self::Modbus => "modbus",
+            Self::Cjt188 => "cjt188",
+        }
+    }
+}

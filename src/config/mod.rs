@@ -1,0 +1,150 @@
+//! The configuration: read whole, checked whole, every fault told at once with its place and what to do.
+//!
+//! ```text
+//!   files ── load ──► TOML ── file (with reader) ──► what was typed ── check ──► what the rooms are made with
+//!                                  │                                     │           │
+//!                                  └──── notices: place, text, hint ─────┘        forecast
+//! ```
+//!
+//! Two stages. `file` says which keys there are and refuses every other; `check` says what is sensible. Both collect
+//! [`Notice`]s and go on, for who edits a file on a gateway in a cellar wants to hear everything in one go. Only a text
+//! that is no TOML stops its own file.
+//!
+//! What is opened here: the files of the configuration and the profiles they name. No port, no directory, no connection.
+//! Whether a port is there shows when the daemon runs, where it is no fault but a line that is down.
+
+mod check;
+mod driver;
+mod file;
+mod forecast;
+mod load;
+mod notice;
+mod quantity;
+mod reader;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+pub use forecast::{Forecast, LineForecast, forecast};
+pub use notice::{Location, Notice, Severity};
+
+use notice::Findings;
+use source::Sources;
+
+/// The commented example: every key with its default and unit.
+pub const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+/// What all rooms are made with.
+pub struct Checked {
+    /// What the daemon is and where it keeps its things.
+    pub gateway: Gateway,
+    /// The outbox.
+    pub outbox: crate::outbox::Config,
+    /// The uplink.
+    pub uplink: Kafka,
+    /// The lines with their meters.
+    pub lines: Vec<crate::line::Config>,
+    /// The load of these lines.
+    pub forecast: Forecast,
+}
+
+/// What the daemon is and where it keeps its things.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Its id, unique in the fleet.
+    pub id: String,
+    /// The zone whose wall clock the schedules follow.
+    pub time_zone: TimeZone,
+    /// Everything the daemon keeps.
+    pub state_directory: PathBuf,
+    /// The Unix socket over which the command line speaks with it.
+    pub control_socket: PathBuf,
+}
+
+/// The uplink to Kafka.
+#[derive(Clone)]
+pub struct Kafka {
+    /// `host:port` of brokers to begin with, at least one.
+    pub brokers: Vec<String>,
+    /// Where readings go.
+    pub readings_topic: String,
+    /// Where events go.
+    pub events_topic: String,
+    /// `zstd`, `lz4`, `gzip`, `snappy` or `none`.
+    pub compression: String,
+    /// How long librdkafka tries before it gives a record back.
+    pub message_timeout: Duration,
+    /// How long a record waits for others to share its batch.
+    pub linger: Duration,
+    /// More properties for librdkafka, none of them Weir's own. Some are secrets.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl fmt::Debug for Kafka {
+    /// Leaves the values of the properties out: some are secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("brokers", &self.brokers)
+            .field("readings_topic", &self.readings_topic)
+            .field("events_topic", &self.events_topic)
+            .field("compression", &self.compression)
+            .field("message_timeout", &self.message_timeout)
+            .field("linger", &self.linger)
+            .field("properties", &self.properties.keys())
+            .finish()
+    }
+}
+
+/// What came of checking a configuration.
+pub struct Outcome {
+    /// What keeps it from being used, in the order of the files.
+    pub faults: Vec<Notice>,
+    /// What may not be as meant.
+    pub warnings: Vec<Notice>,
+    /// The configuration, when there are no faults.
+    pub checked: Option<Checked>,
+    sources: Sources,
+}
+
+/// Reads and checks the configuration in this file and those it includes.
+pub fn check(path: &Path) -> Outcome {
+    match load::text(path) {
+        Ok(text) => check_text(path, &text),
+        Err(error) => {
+            let mut findings = Findings::default();
+            let message = format!("{}: {error}", path.display());
+            findings.fault_of_file(message).hint("`weir config` prints an example to start from");
+            Outcome::new(findings, None)
+        }
+    }
+}
+
+/// Checks a text as if it stood in this file: relative paths in it start at the file's directory.
+pub fn check_text(path: &Path, text: &str) -> Outcome {
+    let mut findings = Findings::default();
+    let typed = load::load(path, text, &mut findings);
+    let checked = typed.and_then(|typed| check::check(&typed, &mut findings));
+    Outcome::new(findings, checked)
+}
+
+impl Outcome {
+    fn new(findings: Findings, checked: Option<Checked>) -> Self {
+        let checked = checked.filter(|_| !findings.has_faults());
+        let (sources, notices) = findings.finish();
+        let (faults, warnings) = notices.into_iter().partition(|notice| notice.severity == Severity::Fault);
+        Self { faults, warnings, checked, sources }
+    }
+
+    /// Faults and warnings for a person, each with the line it is about and a mark under the text; `colour` adds a
+    /// terminal's. Empty when there are none. Secrets are covered by stars.
+    pub fn report(&self, colour: bool) -> String {
+        notice::render(self.faults.iter().chain(&self.warnings), &self.sources, colour)
+    }
+}

@@ -1,0 +1,93 @@
+//! The example is what an engineer starts from, so it must be complete, valid and true.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::config::file::Typed;
+use crate::config::notice::Findings;
+use crate::config::reader::Pass;
+use crate::config::{Checked, EXAMPLE, Outcome, check_text};
+
+/// The example with every key that is commented out put to use.
+fn uncommented() -> String {
+    let put_to_use = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '"') => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    EXAMPLE.lines().map(|line| put_to_use(line) + "\n").collect()
+}
+
+fn without_notices(outcome: Outcome) -> Checked {
+    assert_eq!(outcome.report(false), "");
+    outcome.checked.unwrap()
+}
+
+#[test]
+fn the_example_is_valid_as_it_is() {
+    let checked = without_notices(check_text(Path::new("/etc/weir/weir.toml"), EXAMPLE));
+    assert_eq!(checked.lines.iter().map(|line| line.meters.len()).collect::<Vec<_>>(), [2, 1, 1]);
+}
+
+#[test]
+fn the_example_is_valid_with_every_key_put_to_use_and_then_means_the_same() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("meters.d")).unwrap();
+    let more = "[[meters]]\nid = \"A-103\"\nline = \"riser-1\"\naddress = 3\n";
+    std::fs::write(directory.path().join("meters.d/riser-1.toml"), more).unwrap();
+    let path = directory.path().join("weir.toml");
+    let all = without_notices(check_text(&path, &uncommented()));
+    let some = without_notices(check_text(&path, EXAMPLE));
+
+    // What is commented out shows the default.
+    assert_eq!(format!("{:?}", all.gateway), format!("{:?}", some.gateway));
+    assert_eq!(format!("{:?}", all.outbox), format!("{:?}", some.outbox));
+    let with_properties = format!("{:?}", all.uplink);
+    assert!(with_properties.contains("sasl.password"));
+    let (head, _) = with_properties.split_once("properties").unwrap();
+    assert!(format!("{:?}", some.uplink).starts_with(head));
+    let (all, some) = (&all.lines[0], &some.lines[0]);
+    assert_eq!(
+        (all.echo, all.repeats, all.adapter_allowance, all.keep_raw),
+        (some.echo, some.repeats, some.adapter_allowance, some.keep_raw)
+    );
+    assert_eq!((all.meters.len(), some.meters.len()), (3, 2));
+    let (with, without) = (&all.meters[0], &some.meters[0]);
+    assert_eq!((with.every, with.offset, with.serial), (without.every, without.offset, without.serial));
+}
+
+#[test]
+fn the_example_has_every_key_that_is_ever_asked_for() {
+    let text = uncommented();
+    let document = toml::de::DeTable::parse(&text).unwrap().into_inner();
+    let mut findings = Findings::default();
+    let mut pass = Pass::new(&mut findings);
+    Typed::default().read_main(&mut pass, 0, &document);
+    let asked = std::mem::take(&mut pass.asked);
+    assert!(asked.len() > 40, "{asked:?}");
+
+    let mut written = BTreeSet::new();
+    let value: toml::Table = toml::from_str(&text).unwrap();
+    let mut add = |section: &str, table: &toml::Table| {
+        written.extend(table.keys().map(|key| (section.to_owned(), key.clone())));
+    };
+    add("", &value);
+    add("[gateway]", value["gateway"].as_table().unwrap());
+    add("[outbox]", value["outbox"].as_table().unwrap());
+    add("[uplink]", value["uplink"].as_table().unwrap());
+    add("[uplink.kafka]", value["uplink"]["kafka"].as_table().unwrap());
+    for (list, section) in [("lines", "[[lines]]"), ("meters", "[[meters]]")] {
+        value[list].as_array().unwrap().iter().for_each(|item| add(section, item.as_table().unwrap()));
+    }
+    let missing: Vec<_> = asked
+        .iter()
+        .filter(|(section, key)| !written.contains(&(section.to_string(), key.to_string())))
+        // What may stand at a line and at a meter is explained once, at the line.
+        .filter(|(section, key)| {
+            !(*section == "[[meters]]" && written.contains(&("[[lines]]".into(), key.to_string())))
+        })
+        .filter(|(section, key)| {
+            !(*section == "[[lines]]" && written.contains(&("[[meters]]".into(), key.to_string())))
+        })
+        .collect();
+    assert_eq!(missing, Vec::<&(&str, &str)>::new());
+}
