@@ -21,3 +21,4 @@ pub mod line;
 pub mod outbox;
 pub mod pulse;
 mod sys;
+pub mod uplink;

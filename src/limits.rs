@@ -122,6 +122,30 @@ pub const REFUSED_LANE_BYTES: u64 = 16 * 1024 * 1024;
 /// The outbox's thread turns at least this often, whether there is work or not, so that its silence means trouble.
 pub const OUTBOX_TICK: Duration = Duration::from_secs(1);
 
+/// Records that one lane's drain has handed to the broker's client and not yet acknowledged to the outbox. Enough for
+/// full batches to be compressed while others are on their way; when it is full the drain waits for reports.
+pub const UPLINK_WINDOW_RECORDS: usize = 8192;
+
+/// Their bytes as JSON. With the client's copy and overhead a lane in full flow stays near twice this.
+pub const UPLINK_WINDOW_BYTES: usize = 4 * 1024 * 1024;
+
+/// Records made into JSON before the drain looks at reports, the stop signal and its pulse again: a fraction of a
+/// millisecond.
+pub const UPLINK_FEED_RECORDS: usize = 64;
+
+/// Refusals one after the other, nothing accepted in between, after which the topic is the suspect and not the records:
+/// from then on each further one is set aside only after a back-off, so that a wrongly set-up topic empties no outbox.
+pub const REFUSED_IN_A_ROW_MAX: u32 = 32;
+
+/// Something is in flight and nothing was heard of it for this long: the drain asks why and says so.
+pub const UPLINK_QUIET: Duration = Duration::from_secs(5);
+
+/// How long a drain waits for the reports of what it has given up, before it drops the client that owes them.
+pub const UPLINK_ABANDON: Duration = Duration::from_secs(5);
+
+/// Characters of the broker's reason that are kept with a record set aside and in the uplink's condition.
+pub const UPLINK_WHY_CHARS_MAX: usize = 300;
+
 /// Connections to the control socket at once; one more waits to be accepted.
 pub const CONTROL_CONNECTIONS_MAX: usize = 8;
 
@@ -143,3 +167,5 @@ const _: () =
 const _: () = assert!(METER_ID_BYTES_MAX < 128, "a frame's header must leave room for its payload");
 const _: () = assert!(READ_BYTES_MAX > RECORD_BYTES_MAX, "a read returns at least one record");
 const _: () = assert!(BACK_OFF_MIN.as_secs() < BACK_OFF_MAX.as_secs(), "a back-off has room to grow");
+const _: () = assert!(UPLINK_WINDOW_RECORDS >= READ_RECORDS_MAX, "a read of the outbox fits into the window");
+const _: () = assert!(UPLINK_FEED_RECORDS < READ_RECORDS_MAX, "reports are looked at within a read");

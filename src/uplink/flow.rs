@@ -1,0 +1,209 @@
+//! The bookkeeping between a drain's loop and its uplink: what may be fed, what reports mean, how far the cursor goes.
+
+use std::collections::VecDeque;
+
+use tracing::warn;
+
+use super::backoff::Backoff;
+use super::condition::Tracker;
+use super::message::Message;
+use super::source::Cursor;
+use super::window::{Settled, Window};
+use super::{Failure, FailureKind, Report, Uplink};
+use crate::limits::{
+    REFUSED_IN_A_ROW_MAX, UPLINK_FEED_RECORDS, UPLINK_QUIET, UPLINK_WINDOW_BYTES, UPLINK_WINDOW_RECORDS,
+};
+use crate::outbox::{Closed, Stored};
+
+pub(super) struct Flow<C, U> {
+    cursor: C,
+    pub(super) uplink: U,
+    gateway: String,
+    pub(super) backoff: Backoff,
+    pub(super) tracker: Tracker,
+    pub(super) window: Window,
+    /// Emptied by [`Flow::take_reports`]; kept for its memory.
+    pub(super) reports: Vec<Report>,
+    /// The gravest failure since the loop last looked.
+    pub(super) failure: Option<Failure>,
+    /// Records that may be in the window at once.
+    limit: usize,
+    /// Records refused in company since the last start from the cursor.
+    refused_together: usize,
+    /// Records set aside since the broker last accepted one.
+    refused_in_a_row: u32,
+    /// The highest sequence that was ever handed over.
+    highest: u64,
+    /// Seconds that something was in flight and nothing was heard.
+    quiet_s: u64,
+}
+
+impl<C: Cursor, U: Uplink> Flow<C, U> {
+    pub(super) fn new(cursor: C, uplink: U, gateway: String, backoff: Backoff, tracker: Tracker) -> Self {
+        Self {
+            cursor,
+            uplink,
+            gateway,
+            backoff,
+            tracker,
+            window: Window::default(),
+            reports: Vec::new(),
+            failure: None,
+            limit: 1,
+            refused_together: 0,
+            refused_in_a_row: 0,
+            highest: 0,
+            quiet_s: 0,
+        }
+    }
+
+    /// Whether one more record may be handed over.
+    pub(super) fn has_room(&self) -> bool {
+        self.failure.is_none() && self.window.len() < self.limit && self.window.bytes() < UPLINK_WINDOW_BYTES
+    }
+
+    /// Hands over some of these records, as far as there is room.
+    pub(super) fn feed(&mut self, pending: &mut VecDeque<Stored>) {
+        let mut retried = 0;
+        for _ in 0..UPLINK_FEED_RECORDS {
+            if !self.has_room() {
+                break;
+            }
+            let Some(stored) = pending.pop_front() else { break };
+            if stored.name.sequence <= self.highest {
+                retried += 1;
+            }
+            self.highest = self.highest.max(stored.name.sequence);
+            self.hand_over(&stored);
+        }
+        self.tracker.fed(retried, self.window.outstanding());
+    }
+
+    fn hand_over(&mut self, stored: &Stored) {
+        let sequence = stored.name.sequence;
+        let message = match Message::from_stored(stored, &self.gateway) {
+            Ok(message) => message,
+            Err(damage) => return self.window.push_refused(sequence, damage.to_string()),
+        };
+        match self.uplink.send(self.window.next_ticket(), &message) {
+            Ok(()) => self.window.push_outstanding(sequence, message.payload.len()),
+            // The client itself will not have it, whatever else is in flight: that is as alone as can be.
+            Err(failure) if failure.kind == FailureKind::Refused => {
+                self.window.push_refused(sequence, failure.why());
+            }
+            Err(failure) => self.note(failure),
+        }
+    }
+
+    /// What the new reports mean.
+    pub(super) fn take_reports(&mut self) {
+        let mut reports = std::mem::take(&mut self.reports);
+        for report in reports.drain(..) {
+            match report {
+                Report::Delivered(ticket) => {
+                    self.quiet_s = 0;
+                    self.window.delivered(ticket);
+                }
+                Report::Failed(ticket, failure) => {
+                    self.quiet_s = 0;
+                    self.take_failed(ticket, *failure);
+                }
+                Report::Trouble(failure) if failure.kind == FailureKind::Fatal => self.note(*failure),
+                // An idle connection that breaks costs nothing and will be made again when there is something to send.
+                Report::Trouble(failure) if self.window.outstanding() > 0 => self.tracker.waiting(&failure),
+                Report::Trouble(_) => {}
+            }
+        }
+        self.reports = reports;
+    }
+
+    fn take_failed(&mut self, ticket: usize, failure: Failure) {
+        if failure.kind == FailureKind::Refused {
+            if self.limit == 1 {
+                return self.window.refused(ticket, failure.why());
+            }
+            self.refused_together += 1;
+        }
+        self.window.failed(ticket);
+        self.note(failure);
+    }
+
+    /// Keeps the gravest.
+    fn note(&mut self, failure: Failure) {
+        if self.failure.as_ref().is_none_or(|noted| noted.kind < failure.kind) {
+            self.failure = Some(failure);
+        }
+    }
+
+    /// Moves the cursor over everything whose fate lets it pass.
+    pub(super) async fn settle(&mut self) -> Result<(), Closed> {
+        let mut delivered = (0, 0);
+        while let Some(settled) = self.window.pop_settled() {
+            match settled {
+                Settled::Delivered(sequence) => delivered = (sequence, delivered.1 + 1),
+                Settled::Refused(sequence, why) => {
+                    self.acknowledge(std::mem::take(&mut delivered)).await?;
+                    self.set_aside(sequence, why).await?;
+                }
+            }
+        }
+        self.acknowledge(delivered).await
+    }
+
+    async fn acknowledge(&mut self, (up_to, records): (u64, usize)) -> Result<(), Closed> {
+        if records == 0 {
+            return Ok(());
+        }
+        self.cursor.acknowledge(up_to).await?;
+        self.limit = self.limit.saturating_add(records).min(UPLINK_WINDOW_RECORDS);
+        self.refused_in_a_row = 0;
+        self.backoff.reset();
+        self.tracker.acknowledged(u64::try_from(records).unwrap_or(u64::MAX));
+        self.tracker.fed(0, self.window.outstanding());
+        Ok(())
+    }
+
+    async fn set_aside(&mut self, sequence: u64, why: String) -> Result<(), Closed> {
+        warn!(sequence, why, "record refused for good; it is set aside in the outbox");
+        self.cursor.set_aside(sequence, why.clone()).await?;
+        self.tracker.set_aside();
+        self.refused_in_a_row = self.refused_in_a_row.saturating_add(1);
+        if self.refused_in_a_row >= REFUSED_IN_A_ROW_MAX {
+            self.note(Failure::new(FailureKind::Retriable, "one record after the other is refused", why));
+        }
+        Ok(())
+    }
+
+    /// Once a second: is anything still heard of what is in flight?
+    pub(super) fn tick(&mut self) {
+        self.quiet_s = if self.window.outstanding() > 0 { self.quiet_s + 1 } else { 0 };
+        let quiet_too_long = UPLINK_QUIET.as_secs().max(1);
+        if self.quiet_s > self.uplink.reports_within().as_secs() {
+            self.quiet_s = 0;
+            let detail = format!("{} records without a report", self.window.outstanding());
+            self.note(Failure::new(FailureKind::Fatal, "the broker's client does not report", detail));
+        } else if self.quiet_s > 0 && self.quiet_s.is_multiple_of(quiet_too_long) {
+            let failure = self.uplink.diagnose().unwrap_or_else(|| {
+                let detail = format!("{} records in flight", self.window.outstanding());
+                Failure::new(FailureKind::Retriable, "the broker does not acknowledge", detail)
+            });
+            if failure.kind == FailureKind::Fatal {
+                self.note(failure.clone());
+            }
+            self.tracker.waiting(&failure);
+        }
+    }
+
+    /// Back to the cursor after a failure of this kind; nothing is in flight that matters.
+    pub(super) fn start_again(&mut self, kind: FailureKind) {
+        self.limit = match kind {
+            FailureKind::Refused => (self.refused_together / 2).max(1),
+            FailureKind::Retriable | FailureKind::Fatal => 1,
+        };
+        self.refused_together = 0;
+        self.failure = None;
+        self.quiet_s = 0;
+        self.window.clear();
+        self.tracker.fed(0, 0);
+    }
+}
