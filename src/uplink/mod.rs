@@ -30,6 +30,8 @@
 
 pub mod backoff;
 mod condition;
+#[cfg(test)]
+mod doubles;
 mod drain;
 mod flow;
 pub mod kafka;

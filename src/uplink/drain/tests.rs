@@ -1,153 +1,23 @@
 //! The drain against a scripted broker on virtual time: whatever is reported in whatever order, nothing is acknowledged
 //! that was not stored, everything arrives in the end under one id with one content, and only the guilty are set aside.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::pending;
-use std::rc::Rc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use jiff::Timestamp;
 use proptest::prelude::*;
-use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
-use weir_wire::stored::{Event, Record, What};
 
-use super::super::backoff::{Backoff, Bounds};
-use super::super::condition::{Condition, State, Tracker};
+use super::super::condition::{Condition, State};
+use super::super::doubles::{Running, Shared, event, run};
 use super::super::message::Message;
-use super::super::source::{Cursor, Source};
 use super::super::{Failure, FailureKind, Report, Uplink};
-use super::{Drain, Parts};
-use crate::id::{Generation, Lane, RecordName};
 use crate::limits::{REFUSED_IN_A_ROW_MAX, UPLINK_WINDOW_RECORDS};
-use crate::outbox::{Closed, Stored};
-use crate::pulse::Pulse;
 
 /// Far longer than any run takes in virtual time.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 const REPORTS_WITHIN: Duration = Duration::from_secs(20);
-
-/// What the outbox and the broker hold, and what must be true of both at all times.
-#[derive(Default)]
-struct World {
-    records: Vec<Stored>,
-    /// Sequences of records the broker refuses, and of those the client refuses; both fit for being set aside.
-    poison: BTreeSet<u64>,
-    too_large: BTreeSet<u64>,
-    undecodable: BTreeSet<u64>,
-    cursor: u64,
-    set_aside: Vec<u64>,
-    /// By id: how often, and with which content.
-    broker: BTreeMap<String, (usize, Message)>,
-    refusals: usize,
-    connects: usize,
-    handed_over: usize,
-    outstanding_max: usize,
-}
-
-#[derive(Clone, Default)]
-struct Shared {
-    world: Rc<RefCell<World>>,
-    settled: Rc<Notify>,
-}
-
-impl Shared {
-    fn with(records: u64) -> Self {
-        let shared = Self::default();
-        // Sequences with gaps: retention takes records out of the middle.
-        shared.world.borrow_mut().records = (1..=records).map(|nth| stored(nth * 2)).collect();
-        shared
-    }
-
-    fn spoil(&self, nth: u64) {
-        let mut world = self.world.borrow_mut();
-        let sequence = nth * 2;
-        world.undecodable.insert(sequence);
-        for stored in world.records.iter_mut().filter(|stored| stored.name.sequence == sequence) {
-            stored.bytes = vec![200, 1, 2, 3];
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        let world = self.world.borrow();
-        world.records.last().is_none_or(|last| last.name.sequence <= world.cursor)
-    }
-
-    async fn done(&self) {
-        while !self.is_done() {
-            self.settled.notified().await;
-        }
-    }
-}
-
-fn stored(sequence: u64) -> Stored {
-    let record = Record::Event(Event {
-        at: Timestamp::UNIX_EPOCH,
-        what: What::LineDown { line: format!("line-{sequence}"), detail: "x".repeat(20) },
-    });
-    let name = RecordName { generation: Generation(7), lane: Lane::Urgent, sequence };
-    Stored { name, bytes: record.encode() }
-}
-
-struct Read {
-    shared: Shared,
-    position: u64,
-}
-
-impl Source for Read {
-    async fn next(&mut self, records_max: usize, _bytes_max: usize) -> Result<Vec<Stored>, Closed> {
-        tokio::task::yield_now().await;
-        let after = self.position;
-        let batch: Vec<_> = {
-            let world = self.shared.world.borrow();
-            let waiting = world.records.iter().filter(|stored| stored.name.sequence > after);
-            waiting.take(records_max.min(37)).cloned().collect()
-        };
-        match batch.last() {
-            Some(last) => {
-                self.position = last.name.sequence;
-                Ok(batch)
-            }
-            None => pending().await,
-        }
-    }
-
-    fn rewind(&mut self) {
-        self.position = self.shared.world.borrow().cursor;
-    }
-}
-
-impl Cursor for Shared {
-    async fn acknowledge(&self, up_to: u64) -> Result<(), Closed> {
-        let mut world = self.world.borrow_mut();
-        assert!(up_to > world.cursor, "the cursor only goes forward");
-        for stored in &world.records {
-            let sequence = stored.name.sequence;
-            let is_meant = sequence > world.cursor && sequence <= up_to;
-            assert!(
-                !is_meant || world.broker.contains_key(&stored.name.id("gw")),
-                "{sequence} was acknowledged and the broker does not have it"
-            );
-        }
-        world.cursor = up_to;
-        self.settled.notify_one();
-        Ok(())
-    }
-
-    async fn set_aside(&self, sequence: u64, why: String) -> Result<(), Closed> {
-        let mut world = self.world.borrow_mut();
-        let first = world.records.iter().find(|stored| stored.name.sequence > world.cursor);
-        assert_eq!(first.map(|stored| stored.name.sequence), Some(sequence), "only the first one waiting");
-        let guilty = [&world.poison, &world.too_large, &world.undecodable];
-        assert!(guilty.iter().any(|them| them.contains(&sequence)), "{sequence} is innocent: {why}");
-        world.set_aside.push(sequence);
-        world.cursor = sequence;
-        self.settled.notify_one();
-        Ok(())
-    }
-}
 
 /// How often, in a thousand, a batch meets which fate; what is left over is delivered.
 #[derive(Clone, Copy, Debug, Default)]
@@ -190,13 +60,6 @@ impl Broker {
         Box::new(Failure::new(kind, "scripted", ""))
     }
 
-    fn store(&self, message: &Message) {
-        let mut world = self.shared.world.borrow_mut();
-        let (count, content) = world.broker.entry(message.id.clone()).or_insert_with(|| (0, message.clone()));
-        *count += 1;
-        assert_eq!(content, message, "one id, one content");
-    }
-
     /// A batch of what is outstanding, from anywhere in it, meets its fate.
     fn turn(&mut self) {
         let random = &mut self.random;
@@ -236,7 +99,7 @@ impl Broker {
             } else if is_retriable {
                 Report::Failed(ticket, Self::failure(FailureKind::Retriable))
             } else {
-                self.store(&message);
+                self.shared.store(&message);
                 if is_lost {
                     Report::Failed(ticket, Self::failure(FailureKind::Retriable))
                 } else {
@@ -307,7 +170,7 @@ impl Uplink for Broker {
         for (ticket, message) in std::mem::take(&mut self.outstanding) {
             // Half of what is given up had arrived.
             if self.random.bool() && !self.is_poison(&message) {
-                self.store(&message);
+                self.shared.store(&message);
             }
             self.ready.push(Report::Failed(ticket, Self::failure(FailureKind::Retriable)));
         }
@@ -319,29 +182,13 @@ impl Uplink for Broker {
     }
 }
 
-struct Running {
-    tracker: Tracker,
-    stop: watch::Sender<bool>,
-    drain: tokio::task::JoinHandle<()>,
+/// A lane with so many events, with gaps in their sequences: retention takes records out of the middle.
+fn lane(records: u64) -> Shared {
+    Shared::with((1..=records).map(|nth| event(nth * 2)).collect())
 }
 
-fn spawn(shared: &Shared, uplink: impl Uplink + 'static) -> Running {
-    let tracker = Tracker::new(Lane::Urgent);
-    let (stop, stopped) = watch::channel(false);
-    let parts = Parts {
-        source: Read { shared: shared.clone(), position: 0 },
-        cursor: shared.clone(),
-        uplink,
-        gateway: "gw".into(),
-        backoff: Backoff::new(Bounds::default(), Rng::with_seed(1)),
-        start_spread: Duration::from_secs(30),
-        stop_wait: Duration::from_secs(3),
-        pulse: Pulse::new("drain"),
-        tracker: tracker.clone(),
-        stopped,
-    };
-    let drain = tokio::task::spawn_local(async move { Drain::new(parts).run().await });
-    Running { tracker, stop, drain }
+fn spawn(shared: &Shared, uplink: Broker) -> Running {
+    run(shared, uplink, Duration::from_secs(30))
 }
 
 /// Drains everything and stops.
@@ -406,9 +253,9 @@ proptest! {
         undecodable in proptest::collection::btree_set(1..250_u64, 0..3),
         seed: u64,
     ) {
-        let shared = Shared::with(records);
+        let shared = lane(records);
         for nth in undecodable.into_iter().filter(|&nth| nth <= records) {
-            shared.spoil(nth);
+            shared.spoil(nth * 2);
         }
         let mut world = shared.world.borrow_mut();
         world.poison = poison.into_iter().filter(|&nth| nth <= records).map(|nth| nth * 2).collect();
@@ -424,7 +271,7 @@ proptest! {
 
 #[test]
 fn an_undisturbed_lane_is_sent_once_and_in_order() {
-    let shared = Shared::with(20_000);
+    let shared = lane(20_000);
     let condition = drain_all(&shared, Script::default(), 1);
     assert_complete(&shared, &condition);
     assert_eq!((condition.retried, condition.in_flight, condition.state), (0, 0, State::Connected));
@@ -434,7 +281,7 @@ fn an_undisturbed_lane_is_sent_once_and_in_order() {
 #[test]
 fn one_culprit_among_thousands_is_found_in_few_rounds_and_delays_few_others() {
     for culprit in [1, 777, 4000] {
-        let shared = Shared::with(4000);
+        let shared = lane(4000);
         shared.world.borrow_mut().poison.insert(culprit * 2);
         let condition = drain_all(&shared, Script::default(), culprit);
         assert_complete(&shared, &condition);
@@ -447,7 +294,7 @@ fn one_culprit_among_thousands_is_found_in_few_rounds_and_delays_few_others() {
 #[test]
 fn a_topic_that_refuses_one_after_the_other_does_not_empty_the_outbox() {
     let records = u64::from(REFUSED_IN_A_ROW_MAX) + 200;
-    let shared = Shared::with(records);
+    let shared = lane(records);
     shared.world.borrow_mut().poison = (1..=records).map(|nth| nth * 2).collect();
     on_virtual_time(async {
         let running = spawn(&shared, Broker::new(&shared, Script::default(), 3));
@@ -465,7 +312,7 @@ fn a_topic_that_refuses_one_after_the_other_does_not_empty_the_outbox() {
 
 #[test]
 fn what_never_reports_is_given_up_and_sent_through_a_fresh_client() {
-    let shared = Shared::with(100);
+    let shared = lane(100);
     let condition = drain_all(&shared, Script { silent: 200, ..Script::default() }, 5);
     assert_complete(&shared, &condition);
     assert!(shared.world.borrow().connects > 1);
@@ -473,7 +320,7 @@ fn what_never_reports_is_given_up_and_sent_through_a_fresh_client() {
 
 #[test]
 fn during_an_outage_one_record_keeps_trying_and_the_reason_is_shown() {
-    let shared = Shared::with(5000);
+    let shared = lane(5000);
     on_virtual_time(async {
         let down = Script { retriable: 1000, ..Script::default() };
         let running = spawn(&shared, Broker::new(&shared, down, 9));
@@ -493,7 +340,7 @@ fn during_an_outage_one_record_keeps_trying_and_the_reason_is_shown() {
 #[test]
 fn a_stop_waits_for_reports_within_its_bound_and_acknowledges_only_those() {
     for seed in 0..50 {
-        let shared = Shared::with(3000);
+        let shared = lane(3000);
         on_virtual_time(async {
             let script = Script { silent: if seed % 2 == 0 { 100 } else { 0 }, ..Script::default() };
             let running = spawn(&shared, Broker::new(&shared, script, seed));
@@ -510,7 +357,7 @@ fn a_stop_waits_for_reports_within_its_bound_and_acknowledges_only_those() {
 
 #[test]
 fn a_handle_that_is_dropped_stops_the_drain() {
-    let shared = Shared::with(10);
+    let shared = lane(10);
     on_virtual_time(async {
         let running = spawn(&shared, Broker::new(&shared, Script::default(), 1));
         shared.done().await;
