@@ -169,3 +169,6 @@ const _: () = assert!(READ_BYTES_MAX > RECORD_BYTES_MAX, "a read returns at leas
 const _: () = assert!(BACK_OFF_MIN.as_secs() < BACK_OFF_MAX.as_secs(), "a back-off has room to grow");
 const _: () = assert!(UPLINK_WINDOW_RECORDS >= READ_RECORDS_MAX, "a read of the outbox fits into the window");
 const _: () = assert!(UPLINK_FEED_RECORDS < READ_RECORDS_MAX, "reports are looked at within a read");
+
+/// A loop that has not turned for this long is stuck. Loops turn every second; an `fdatasync` on worn flash may take many.
+pub const PULSE_AGE_MAX: Duration = Duration::from_secs(60);

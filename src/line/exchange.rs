@@ -22,7 +22,8 @@ use super::config;
 use super::port::Port;
 use crate::clock::{Alarm, Moment, now};
 use crate::limits::{
-    FRAME_BYTES_MAX, LINE_TURN, PAUSE_IN_FRAME, REQUEST_BYTES_HEARD_MAX, SILENCE_WAIT_MAX, WRITE_WAIT_MAX,
+    FRAME_BYTES_MAX, LINE_TURN, PAUSE_IN_FRAME, REPEATS_MAX, REQUEST_BYTES_HEARD_MAX, SILENCE_WAIT_MAX,
+    WRITE_WAIT_MAX,
 };
 use crate::pulse::Pulse;
 
@@ -151,6 +152,16 @@ pub(super) struct Manner {
     pub(super) echo: bool,
     /// Repeats of each request.
     pub(super) repeats: u32,
+}
+
+impl Manner {
+    /// The meter's protocol's own waits, as far as its configuration does not set others.
+    pub(super) fn new(meter: &config::Meter, adapter_allowance: Duration, echo: bool, repeats: u32) -> Self {
+        let mut timing = meter.driver.timing(&meter.serial);
+        timing.answer_window = meter.answer_window.unwrap_or(timing.answer_window);
+        timing.late_window = meter.late_window.unwrap_or(timing.late_window);
+        Self { serial: meter.serial, timing, adapter_allowance, echo, repeats: repeats.min(REPEATS_MAX) }
+    }
 }
 
 /// The line as a driver sees it for the length of one poll.

@@ -30,6 +30,7 @@ mod delivery;
 mod exchange;
 mod handle;
 mod health;
+mod once;
 mod poll;
 mod port;
 mod queue;
@@ -41,6 +42,7 @@ mod task;
 pub use config::{Config, Meter, Port};
 pub use handle::{Handle, ReadError};
 pub use health::MeterState;
+pub use once::read_once;
 pub use status::{Counters, LastFault, LastReading, LineStatus, MeterStatus};
 pub use task::start;
 

@@ -23,7 +23,7 @@ use super::queue::Queue;
 use super::schedule::Schedule;
 use super::status::{LineStatus, MeterStatus};
 use crate::clock::{self, Moment};
-use crate::limits::{LINE_REQUESTS_MAX, LINE_TURN, REOPEN_WAIT_MAX, REOPEN_WAIT_MIN, REPEATS_MAX};
+use crate::limits::{LINE_REQUESTS_MAX, LINE_TURN, REOPEN_WAIT_MAX, REOPEN_WAIT_MIN};
 use crate::outbox::Outbox;
 use crate::pulse::Pulse;
 
@@ -120,24 +120,13 @@ impl Task {
         let schedules =
             config.meters.iter().map(|meter| Schedule::new(meter.every, meter.offset, zone.clone()));
         let queue = Queue::new(schedules, clock::wall());
-        let station = |meter: config::Meter| {
-            let mut timing = meter.driver.timing(&meter.serial);
-            timing.answer_window = meter.answer_window.unwrap_or(timing.answer_window);
-            timing.late_window = meter.late_window.unwrap_or(timing.late_window);
-            Station {
-                driver: meter.driver,
-                manner: Manner {
-                    serial: meter.serial,
-                    timing,
-                    adapter_allowance: config.adapter_allowance,
-                    echo: config.echo,
-                    repeats: config.repeats.min(REPEATS_MAX),
-                },
-                health: Health::new(meter.every),
-                identity: Identity::new(meter.expected_number),
-                budget: meter.reads_per_day_max.map(|max| Budget::new(max, zone.clone())),
-                status: MeterStatus { id: meter.id, ..MeterStatus::default() },
-            }
+        let station = |meter: config::Meter| Station {
+            manner: Manner::new(&meter, config.adapter_allowance, config.echo, config.repeats),
+            driver: meter.driver,
+            health: Health::new(meter.every),
+            identity: Identity::new(meter.expected_number),
+            budget: meter.reads_per_day_max.map(|max| Budget::new(max, zone.clone())),
+            status: MeterStatus { id: meter.id, ..MeterStatus::default() },
         };
         Self {
             name: config.name,
