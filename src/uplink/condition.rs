@@ -3,6 +3,7 @@
 //! An outage lasts for days and fails every half minute. So the log hears of a condition when it changes, no more often
 //! than once in [`TELL_EVERY`], and is reminded once in [`REMIND_EVERY`]; the figures are always up to date.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +38,17 @@ pub struct Condition {
     pub set_aside: u64,
     /// Records handed over and not reported yet.
     pub in_flight: u64,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.state, &self.why) {
+            (State::Starting, None) => write!(f, "starting"),
+            (State::Connected, _) => write!(f, "connected since {}", self.since),
+            (_, Some(why)) => write!(f, "waiting since {}: {why}", self.since),
+            (State::Waiting, None) => write!(f, "waiting since {}", self.since),
+        }
+    }
 }
 
 /// A condition in a word.

@@ -212,16 +212,37 @@ fn start_lane(
     let (end, ended) = oneshot::channel();
     // Linux shows 15 characters of a thread's name.
     thread::Builder::new().name(format!("up-{lane}")).spawn(move || {
-        runtime.block_on(drain::Drain::new(parts).run());
+        // Inside the runtime already when it is made: it holds a timer.
+        runtime.block_on(async { drain::Drain::new(parts).run().await });
         let _ = end.send(());
     })?;
     Ok(LaneHandle { tracker, pulse, ended })
+}
+
+/// How both lanes' drains are doing, always up to date.
+#[derive(Clone, Debug)]
+pub struct Conditions([condition::Tracker; 2]);
+
+impl Conditions {
+    /// How a lane's drain is doing.
+    pub fn of(&self, lane: Lane) -> Condition {
+        let [urgent, readings] = &self.0;
+        match lane {
+            Lane::Urgent => urgent.condition(),
+            Lane::Readings => readings.condition(),
+        }
+    }
 }
 
 impl Handle {
     /// How a lane's drain is doing.
     pub fn condition(&self, lane: Lane) -> Condition {
         self.lane(lane).tracker.condition()
+    }
+
+    /// The same for whoever outlives or does not own the handle.
+    pub fn conditions(&self) -> Conditions {
+        Conditions(Lane::ALL.map(|lane| self.lane(lane).tracker.clone()))
     }
 
     /// The drains' pulses, for the watchdog.
