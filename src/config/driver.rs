@@ -234,7 +234,7 @@ fn byte(at: &At<NumberOrText>, protocol: &str, meant: &str, findings: &mut Findi
     }
 }
 
-fn is_path(profile: &str) -> bool {
+pub(super) fn is_path(profile: &str) -> bool {
     profile.contains('/') || profile.ends_with(".toml")
 }
 

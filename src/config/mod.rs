@@ -19,6 +19,7 @@ mod file;
 mod forecast;
 mod load;
 mod notice;
+mod profile;
 mod quantity;
 mod reader;
 mod source;
@@ -34,6 +35,7 @@ use jiff::tz::TimeZone;
 
 pub use forecast::{Forecast, LineForecast, forecast};
 pub use notice::{Location, Notice, Severity};
+pub use profile::{cjt188_profile, modbus_profile};
 
 use notice::Findings;
 use source::Sources;

@@ -1,0 +1,44 @@
+//! A profile by its shipped name or its path, for commands that need one without a configuration.
+
+use std::fs;
+
+/// A Modbus register profile.
+///
+/// # Errors
+/// Why there is none, in words for a person, every fault on a line of its own.
+pub fn modbus_profile(name_or_path: &str) -> Result<weir_modbus::Profile, String> {
+    if !super::driver::is_path(name_or_path) {
+        let names: Vec<&str> = weir_modbus::profiles::names().collect();
+        let shipped = weir_modbus::profiles::load(name_or_path).and_then(Result::ok);
+        return shipped.ok_or_else(|| unknown(name_or_path, &names));
+    }
+    let text = read(name_or_path)?;
+    weir_modbus::Profile::parse(&text).map_err(|faults| {
+        let line = |fault: &weir_modbus::ProfileFault| {
+            let (line, column) = fault.position(&text);
+            format!("{name_or_path}:{line}:{column}: {fault}")
+        };
+        faults.iter().map(line).collect::<Vec<_>>().join("\n")
+    })
+}
+
+/// A CJ/T 188 dialect.
+///
+/// # Errors
+/// Why there is none, in words for a person.
+pub fn cjt188_profile(name_or_path: &str) -> Result<weir_cjt188::Profile, String> {
+    if !super::driver::is_path(name_or_path) {
+        let names: Vec<&str> = weir_cjt188::Profile::BUILT_IN.iter().map(|(name, _)| *name).collect();
+        let shipped = weir_cjt188::Profile::built_in(name_or_path).and_then(Result::ok);
+        return shipped.ok_or_else(|| unknown(name_or_path, &names));
+    }
+    weir_cjt188::Profile::parse(&read(name_or_path)?).map_err(|error| format!("{name_or_path}: {error}"))
+}
+
+fn read(path: &str) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+}
+
+fn unknown(name: &str, names: &[&str]) -> String {
+    format!("no profile {name:?} is shipped: there are {}, or give the path of a TOML file", names.join(", "))
+}
