@@ -6,7 +6,11 @@
 //!
 //! `cargo bench --bench outbox [-- DIRECTORY]`; a directory on the flash in question gives its figures.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a measuring program stops at the first surprise")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a measuring program stops at the first surprise"
+)]
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -33,7 +37,10 @@ fn main() {
     let directory = directory.map_or_else(|| PathBuf::from("target/bench-outbox"), PathBuf::from);
     let payload = record(0).encode().len();
     println!("a plain water reading: {payload} bytes encoded");
-    println!("{:<12} {:>14} {:>14} {:>8} {:>12} {:>12}", "per flush", "outbox 1/s", "bare log 1/s", "ratio", "outbox B", "bare log B");
+    println!(
+        "{:<12} {:>14} {:>14} {:>8} {:>12} {:>12}",
+        "per flush", "outbox 1/s", "bare log 1/s", "ratio", "outbox B", "bare log B"
+    );
     for (per_flush, flushes) in [(1, 300), (10, 300), (100, 300)] {
         let (mut ours, mut bare) = (Vec::new(), Vec::new());
         for round in 0..ROUNDS {

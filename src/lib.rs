@@ -13,8 +13,11 @@
 //! Rooms know only what lies in their flow: `line` knows drivers and the outbox's handle, `uplink` knows the outbox,
 //! `outbox` knows nobody. `tests/architecture.rs` holds that.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod id;
 pub mod limits;
 pub mod line;

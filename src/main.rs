@@ -1,3 +1,7 @@
-//! Exit codes only.
+//! Exit codes only; everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    weir::cli::main()
+}

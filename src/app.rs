@@ -1,0 +1,160 @@
+//! The one file that knows every room: it builds the daemon, starts it, and stops it in order.
+//!
+//! Start: the control socket is bound and the outbox opened before anything else, since only they can fail; then the
+//! uplink, then the lines. Stop: the lines first (each finishes the exchange on its wire), then the `stopping` event,
+//! the uplink, and the outbox last, so that everything polled is flushed. Each step has a bound of its own.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use weir_wire::stored::{Event, Record, What};
+
+use crate::config::Checked;
+use crate::control::{self, Served};
+use crate::id::Generation;
+use crate::limits::PULSE_AGE_MAX;
+use crate::outbox::{Opened, Outbox};
+use crate::pulse::Pulse;
+use crate::{clock, line, outbox, uplink};
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct App {
+    served: Arc<Served>,
+    uplink: uplink::Handle,
+    control: JoinHandle<()>,
+    pulses: Vec<Pulse>,
+    generation: Generation,
+    /// Resolves when the outbox's store has failed for good.
+    failed: oneshot::Receiver<String>,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The control socket.
+    #[error("control socket: {0}")]
+    Control(#[from] control::BindError),
+    /// The outbox.
+    #[error("outbox: {0}")]
+    Outbox(#[from] outbox::OpenError),
+    /// The uplink.
+    #[error("uplink: {0}")]
+    Uplink(#[from] uplink::StartError),
+    /// The outbox closed while the daemon was starting.
+    #[error("outbox: {0}")]
+    Closed(#[from] outbox::Closed),
+}
+
+impl App {
+    /// Builds and starts everything. Must be called inside a Tokio runtime with time and I/O.
+    ///
+    /// A port that cannot be opened is no error: its line is reported down and tried again.
+    ///
+    /// # Errors
+    /// When the control socket, the outbox or the broker's client cannot be had.
+    pub async fn start(config: Checked) -> Result<Self, StartError> {
+        let server = control::Server::bind(&config.gateway.control_socket)?;
+        let outbox_pulse = Pulse::new("outbox");
+        let Opened { outbox, generation, previous, failed } =
+            outbox::open(config.outbox, outbox_pulse.clone())?;
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let previous = previous.map(|previous| (previous.generation.0, previous.last));
+        tell(&outbox, What::Started { version, previous }).await?;
+        let uplink = uplink::start(uplink_config(config.uplink), &outbox, &config.gateway.id)?;
+        let lines: Vec<line::Handle> =
+            config.lines.into_iter().map(|config| line::start(config, outbox.clone())).collect();
+
+        let mut pulses = vec![outbox_pulse];
+        pulses.extend(uplink.pulses());
+        pulses.extend(lines.iter().map(line::Handle::pulse));
+        tracing::info!(%generation, gateway = config.gateway.id, lines = lines.len(), "weir started");
+        let served = Arc::new(Served { lines, outbox, uplink: uplink.conditions() });
+        let control = tokio::spawn(server.serve(Arc::clone(&served)));
+        Ok(Self { served, uplink, control, pulses, generation, failed })
+    }
+
+    /// The lines.
+    pub fn lines(&self) -> &[line::Handle] {
+        &self.served.lines
+    }
+
+    /// The outbox.
+    pub fn outbox(&self) -> &Outbox {
+        &self.served.outbox
+    }
+
+    /// The uplink.
+    pub fn uplink(&self) -> &uplink::Handle {
+        &self.uplink
+    }
+
+    /// This start's generation.
+    pub fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// Waits until the outbox's store has failed for good; the daemon must then be stopped and started anew.
+    pub async fn failure(&mut self) -> String {
+        match (&mut self.failed).await {
+            Ok(why) => why,
+            // The thread ended in good order, which is no failure.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// The loops that must turn; see [`stuck`].
+    pub fn pulses(&self) -> &[Pulse] {
+        &self.pulses
+    }
+
+    /// Stops everything in order; what is polled is flushed, what is not acknowledged stays in the outbox.
+    pub async fn stop(self) {
+        let Self { served, uplink, control, .. } = self;
+        let stops = served.lines.iter().cloned().map(|line| tokio::spawn(async move { line.stop().await }));
+        for stop in stops.collect::<Vec<_>>() {
+            let _ = stop.await;
+        }
+        if let Err(error) = tell(&served.outbox, What::Stopping).await {
+            tracing::warn!(%error, "no stopping event");
+        }
+        uplink.stop().await;
+        control.abort();
+        served.outbox.close().await;
+        tracing::info!("weir stopped");
+    }
+}
+
+/// Stores an event and waits until it is durable, as far as the outbox still works.
+async fn tell(outbox: &Outbox, what: What) -> Result<(), outbox::Closed> {
+    let receipt = outbox.append(&Record::Event(Event { at: clock::wall(), what })).await?;
+    if let Err(error) = receipt.await {
+        tracing::warn!(%error, "event not stored");
+    }
+    Ok(())
+}
+
+/// A loop that has not turned for longer than [`PULSE_AGE_MAX`]. While there is one, the watchdog is not fed.
+pub fn stuck(pulses: &[Pulse]) -> Option<&Pulse> {
+    pulses.iter().find(|pulse| pulse.age() > PULSE_AGE_MAX)
+}
+
+fn uplink_config(kafka: crate::config::Kafka) -> uplink::Config {
+    use uplink::kafka::Compression;
+    let compression = Compression::ALL.into_iter().find(|it| it.name() == kafka.compression);
+    uplink::Config {
+        kafka: uplink::kafka::Config {
+            bootstrap: kafka.brokers.join(","),
+            readings_topic: kafka.readings_topic,
+            events_topic: kafka.events_topic,
+            compression: compression.unwrap_or(Compression::Zstd),
+            message_timeout: kafka.message_timeout,
+            linger: std::time::Duration::from_millis(50),
+            properties: kafka.properties,
+        },
+        backoff: uplink::backoff::Bounds::default(),
+        start_spread: std::time::Duration::ZERO,
+        stop_wait: std::time::Duration::from_secs(5),
+    }
+}

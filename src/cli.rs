@@ -1,0 +1,167 @@
+//! The command line: what can be asked for, and what each end means.
+//!
+//! Errors become text and an exit code here and nowhere else. Everything a command prints for programs goes to standard
+//! output; everything for people goes to standard error when there is also something for programs.
+
+mod check;
+mod decode;
+mod hex;
+mod outbox;
+mod read;
+mod run;
+mod show;
+mod simulate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// How a command ended. The numbers are documented in `weir --help` and in the service unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or stopped in good order.
+    Ok = 0,
+    /// The daemon did not start: a socket, the outbox, or the broker's client.
+    StartFailed = 1,
+    /// Bad usage or configuration (`EX_USAGE`). Nothing was opened.
+    Usage = 64,
+    /// The data given is not what it should be: a telegram that does not decode (`EX_DATAERR`).
+    Data = 65,
+    /// The meter did not give a reading (`EX_UNAVAILABLE`).
+    NoReading = 69,
+    /// The outbox's store has failed and only a fresh process can open it (`EX_TEMPFAIL`): start again.
+    TryAgain = 75,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        // The discriminants are the codes.
+        Self::from(exit as u8)
+    }
+}
+
+/// An edge gateway for water meters: polls M-Bus, Modbus and CJ/T 188 meters, keeps every reading in a durable outbox,
+/// and forwards it to Kafka.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Exit codes: 0 done or stopped in good order; 1 the daemon did not start; 64 bad usage or \
+                  configuration, nothing was opened; 65 a telegram that does not decode; 69 the meter gave no \
+                  reading; 75 the store failed, start again."
+)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon until SIGTERM or SIGINT
+    Run(Config),
+    /// Check the configuration and forecast each line's load; opens no port
+    Check(Config),
+    /// Print the commented example configuration
+    Config,
+    /// Read one meter now and show what it answered
+    ///
+    /// Asks the running daemon; only when none runs is the port opened here.
+    Read(read::Args),
+    /// Decode a telegram written in hex
+    Decode(decode::Args),
+    /// Look into the outbox
+    #[command(subcommand)]
+    Outbox(outbox::Command),
+    /// Run simulated meters on ptys and TCP ports until SIGTERM or SIGINT
+    Simulate(simulate::Args),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Where the configuration is.
+#[derive(Clone, Debug, clap::Args)]
+struct Config {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/weir/weir.toml", env = "WEIR_CONFIG")]
+    config: PathBuf,
+}
+
+/// The form of a command's result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Table,
+    Json,
+}
+
+impl Form {
+    fn of(json: bool) -> Self {
+        if json { Self::Json } else { Self::Table }
+    }
+}
+
+/// Reads the command line, does what it says, and tells how it ended.
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            // `--help` and `--version` come this way too.
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    match args.command {
+        Command::Run(config) => run::run(&config.config),
+        Command::Check(config) => check::check(&config.config),
+        Command::Config => {
+            print!("{}", crate::config::EXAMPLE);
+            Exit::Ok
+        }
+        Command::Read(args) => read::read(&args),
+        Command::Decode(args) => decode::decode(&args),
+        Command::Outbox(command) => outbox::run(&command),
+        Command::Simulate(args) => simulate::simulate(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "weir", &mut std::io::stdout());
+            Exit::Ok
+        }
+    }
+    .into()
+}
+
+/// Loads the configuration, tells its faults and warnings on standard error, and returns it when it can be used.
+fn load(path: &std::path::Path) -> Result<crate::config::Checked, Exit> {
+    use std::io::IsTerminal;
+    let outcome = crate::config::check(path);
+    let report = outcome.report(std::io::stderr().is_terminal());
+    if !report.is_empty() {
+        eprint!("{report}");
+    }
+    outcome.checked.ok_or(Exit::Usage)
+}
+
+/// Tells what went wrong and how that ends.
+fn fail(exit: Exit, error: impl std::fmt::Display) -> Exit {
+    eprintln!("weir: {error}");
+    exit
+}
+
+/// A runtime for what a command or the daemon does.
+///
+/// Two workers: one may be busy with a long answer's decoding while the other keeps the silences of a fast line.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Args::command().debug_assert();
+    }
+}

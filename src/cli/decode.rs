@@ -1,0 +1,92 @@
+//! `weir decode`: a telegram in hex to a table, or to the `identity`, `status` and `values` of the contract.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use super::{Exit, Form, fail, hex, show};
+use weir_wire::Answer;
+
+/// Longest text that is read: some thousand telegrams.
+const TEXT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The protocol
+    driver: Driver,
+    /// A file with the telegram in hex, `-` for standard input. Spaces, line breaks, `0x`, commas and colons are
+    /// skipped; `#` begins a comment
+    #[arg(default_value = "-")]
+    file: PathBuf,
+    /// Modbus: the register profile, shipped name or file (required). CJ/T 188: the dialect, by default the standard one
+    #[arg(long)]
+    profile: Option<String>,
+    /// Modbus: address of the first register as on the wire, for an answer without its request in front
+    #[arg(long)]
+    register: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Driver {
+    Mbus,
+    Modbus,
+    Cjt188,
+}
+
+pub(super) fn decode(args: &Args) -> Exit {
+    let text = match read_text(&args.file) {
+        Ok(text) => text,
+        Err(error) => return fail(Exit::Usage, format_args!("{}: {error}", args.file.display())),
+    };
+    let telegram = match hex::parse(&text) {
+        Ok(telegram) => telegram,
+        Err(error) => return fail(Exit::Data, format_args!("{}: {error}", args.file.display())),
+    };
+    match answer(args, &telegram) {
+        Ok(answer) => {
+            match Form::of(args.json) {
+                Form::Table => print!("{}", show::answer(&answer)),
+                Form::Json => println!("{}", serde_json::to_string_pretty(&answer).unwrap_or_default()),
+            }
+            Exit::Ok
+        }
+        Err((exit, why)) => fail(exit, why),
+    }
+}
+
+fn read_text(file: &std::path::Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    let read = if file.as_os_str() == "-" {
+        std::io::stdin().lock().take(TEXT_BYTES_MAX).read_to_string(&mut text)?
+    } else {
+        std::fs::File::open(file)?.take(TEXT_BYTES_MAX).read_to_string(&mut text)?
+    };
+    if u64::try_from(read).is_ok_and(|read| read == TEXT_BYTES_MAX) {
+        return Err(std::io::Error::other("longer than 4 MiB"));
+    }
+    Ok(text)
+}
+
+fn answer(args: &Args, telegram: &[u8]) -> Result<Answer, (Exit, String)> {
+    let data = |error: &dyn std::fmt::Display| (Exit::Data, error.to_string());
+    let usage = |error: &dyn std::fmt::Display| (Exit::Usage, error.to_string());
+    match args.driver {
+        Driver::Mbus => weir_mbus::decode(telegram).map_err(|error| data(&error)),
+        Driver::Cjt188 => {
+            let name = args.profile.as_deref().unwrap_or("standard");
+            let profile = crate::config::cjt188_profile(name).map_err(|error| usage(&error))?;
+            weir_cjt188::decode(telegram, &profile).map_err(|error| data(&error))
+        }
+        Driver::Modbus => {
+            let name = args.profile.as_deref().ok_or_else(|| {
+                usage(&"a Modbus answer has no names in it: say with --profile what its registers mean")
+            })?;
+            let profile = crate::config::modbus_profile(name).map_err(|error| usage(&error))?;
+            weir_modbus::decode(&profile, telegram, args.register).map_err(|error| data(&error))
+        }
+    }
+}

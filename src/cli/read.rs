@@ -1,0 +1,64 @@
+//! `weir read`: one poll, shown.
+
+use super::{Exit, Form, fail, load, runtime, show};
+use crate::control::{Client, ReadReply, Reply, Request};
+use crate::line;
+use weir_wire::Answer;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The meter's id
+    meter: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: super::Config,
+}
+
+pub(super) fn read(args: &Args) -> Exit {
+    let config = match load(&args.config.config) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let reply = match Client::connect(&config.gateway.control_socket) {
+        Ok(Some(mut daemon)) => match daemon.ask(&Request::Read { meter: args.meter.clone() }) {
+            Ok(Reply::Read(reply)) => Ok(*reply),
+            Ok(Reply::Refused { reason, detail }) => {
+                let exit = if reason == "unknown-meter" { Exit::Usage } else { Exit::NoReading };
+                Err((exit, detail))
+            }
+            Ok(other) => Err((Exit::StartFailed, format!("unexpected answer of the daemon: {other:?}"))),
+            Err(error) => Err((Exit::StartFailed, error.to_string())),
+        },
+        Ok(None) => read_here(config.lines, &args.meter),
+        Err(error) => Err((Exit::StartFailed, error.to_string())),
+    };
+    match reply {
+        Ok(reply) => {
+            print(reply, Form::of(args.json));
+            Exit::Ok
+        }
+        Err((exit, why)) => fail(exit, why),
+    }
+}
+
+/// No daemon runs, so the port is free to be opened here. Nothing is stored.
+fn read_here(lines: Vec<line::Config>, meter: &str) -> Result<ReadReply, (Exit, String)> {
+    let line = lines.into_iter().find(|line| line.meters.iter().any(|known| known.id == meter));
+    let line = line.ok_or_else(|| (Exit::Usage, format!("no meter {meter:?} is configured")))?;
+    let runtime = runtime().map_err(|error| (Exit::StartFailed, error.to_string()))?;
+    let reading = runtime.block_on(line::read_once(line, meter));
+    reading.map(ReadReply::from).map_err(|error| (Exit::NoReading, error.to_string()))
+}
+
+fn print(reply: ReadReply, form: Form) {
+    match form {
+        Form::Json => println!("{}", serde_json::to_string_pretty(&reply).unwrap_or_default()),
+        Form::Table => {
+            println!("{} on {} by {} at {}", reply.meter, reply.line, reply.driver, reply.read_at);
+            let ReadReply { identity, meter_time, values, status, .. } = reply;
+            print!("{}", show::answer(&Answer { identity, meter_time, values, status, raw: None }));
+        }
+    }
+}

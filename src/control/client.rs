@@ -1,0 +1,74 @@
+//! The command line's end of the control socket.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use super::{Reply, Request};
+
+/// A connection to a running daemon. Blocks: a command line asks one thing and waits for it.
+#[derive(Debug)]
+pub struct Client {
+    path: PathBuf,
+    stream: BufReader<UnixStream>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// The socket is there and cannot be used.
+    #[error("{path}: {source}")]
+    Socket {
+        /// The socket's path.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// The daemon's answer is not understood: another version runs.
+    #[error("{path}: the daemon's answer is not understood: {source}")]
+    Answer {
+        /// The socket's path.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl Client {
+    /// Connects to the daemon; `None` when none listens there.
+    ///
+    /// # Errors
+    /// When the socket is there but may not be used, for example for want of rights.
+    pub fn connect(path: &Path) -> Result<Option<Self>, AskError> {
+        use io::ErrorKind::{ConnectionRefused, NotFound};
+        match UnixStream::connect(path) {
+            Ok(stream) => Ok(Some(Self { path: path.to_owned(), stream: BufReader::new(stream) })),
+            Err(error) if matches!(error.kind(), NotFound | ConnectionRefused) => Ok(None),
+            Err(source) => Err(AskError::Socket { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Asks one thing and waits for the answer.
+    ///
+    /// # Errors
+    /// When the connection breaks or the answer is not understood.
+    pub fn ask(&mut self, request: &Request) -> Result<Reply, AskError> {
+        let mut line = serde_json::to_vec(request).map_err(|source| self.answer_error(source))?;
+        line.push(b'\n');
+        self.stream.get_mut().write_all(&line).map_err(|source| self.socket_error(source))?;
+        let mut answer = String::new();
+        self.stream.read_line(&mut answer).map_err(|source| self.socket_error(source))?;
+        if answer.is_empty() {
+            return Err(self.socket_error(io::ErrorKind::UnexpectedEof.into()));
+        }
+        serde_json::from_str(&answer).map_err(|source| self.answer_error(source))
+    }
+
+    fn socket_error(&self, source: io::Error) -> AskError {
+        AskError::Socket { path: self.path.clone(), source }
+    }
+
+    fn answer_error(&self, source: serde_json::Error) -> AskError {
+        AskError::Answer { path: self.path.clone(), source }
+    }
+}

@@ -1,0 +1,167 @@
+//! The daemon's end of the control socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+
+use super::{OutboxReport, Reply, Request};
+use crate::id::Lane;
+use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_REQUEST_BYTES_MAX};
+use crate::line::{self, ReadError};
+use crate::outbox::Outbox;
+use crate::uplink;
+
+/// What requests are answered from.
+#[derive(Debug)]
+pub struct Served {
+    /// Every line.
+    pub lines: Vec<line::Handle>,
+    /// The outbox.
+    pub outbox: Outbox,
+    /// The uplink's conditions.
+    pub uplink: uplink::Conditions,
+}
+
+/// A bound socket that nobody serves yet: whoever starts the daemon binds first, and fails first.
+#[derive(Debug)]
+pub struct Server {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+/// Why the socket could not be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Another daemon answers there.
+    #[error("{0}: another daemon is running")]
+    InUse(PathBuf),
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The socket's path.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+}
+
+impl Server {
+    /// Binds the socket, taking the place of one that a killed daemon left behind.
+    ///
+    /// # Errors
+    /// When another daemon answers there, or the path cannot be used.
+    pub fn bind(path: &Path) -> Result<Self, BindError> {
+        let io_error = |source| BindError::Io { path: path.to_owned(), source };
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            return Err(BindError::InUse(path.to_owned()));
+        }
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory).map_err(io_error)?;
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(error)),
+            _ => {}
+        }
+        let listener = UnixListener::bind(path).map_err(io_error)?;
+        Ok(Self { path: path.to_owned(), listener })
+    }
+
+    /// Answers requests until it is dropped. At most [`CONTROL_CONNECTIONS_MAX`] connections are served at once; further
+    /// ones wait to be accepted.
+    pub async fn serve(self, served: Arc<Served>) {
+        let places = Arc::new(Semaphore::new(CONTROL_CONNECTIONS_MAX));
+        loop {
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let served = Arc::clone(&served);
+                    tokio::spawn(async move {
+                        if let Err(error) = converse(stream, &served).await {
+                            tracing::debug!(%error, "control connection ended");
+                        }
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(path = %self.path.display(), %error, "control socket");
+                    // Out of descriptors, most likely: trying again at once would only spin.
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn converse(stream: UnixStream, served: &Served) -> io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let most = u64::try_from(CONTROL_REQUEST_BYTES_MAX).unwrap_or(u64::MAX);
+        (&mut stream).take(most).read_until(b'\n', &mut line).await?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let is_whole = line.ends_with(b"\n");
+        let reply = match serde_json::from_slice(&line) {
+            Ok(request) if is_whole => answer(request, served).await,
+            Ok(_) => refused("bad-request", "the request's line has no end"),
+            Err(error) => refused("bad-request", error),
+        };
+        let mut bytes = serde_json::to_vec(&reply)?;
+        bytes.push(b'\n');
+        stream.write_all(&bytes).await?;
+        if !is_whole {
+            return Ok(());
+        }
+    }
+}
+
+async fn answer(request: Request, served: &Served) -> Reply {
+    match request {
+        Request::Read { meter } => read(&meter, served).await,
+        Request::OutboxStats => match served.outbox.stats().await {
+            Ok(outbox) => Reply::OutboxStats(Box::new(OutboxReport {
+                outbox,
+                urgent_uplink: Some(served.uplink.of(Lane::Urgent)),
+                readings_uplink: Some(served.uplink.of(Lane::Readings)),
+            })),
+            Err(closed) => refused("closed", closed),
+        },
+        Request::Lines => Reply::Lines { lines: served.lines.iter().map(line::Handle::status).collect() },
+    }
+}
+
+async fn read(meter: &str, served: &Served) -> Reply {
+    let Some(line) = served.lines.iter().find(|line| line.has(meter)) else {
+        return refused("unknown-meter", format!("no meter {meter:?} is configured"));
+    };
+    match line.read(meter).await {
+        Ok(reading) => Reply::Read(Box::new(reading.into())),
+        Err(error) => refused(reason(&error), &error),
+    }
+}
+
+fn reason(error: &ReadError) -> &'static str {
+    match error {
+        ReadError::UnknownMeter { .. } => "unknown-meter",
+        ReadError::Busy => "busy",
+        ReadError::BudgetSpent => "budget-spent",
+        ReadError::Stopped => "closed",
+        ReadError::Fault(fault) => fault.name(),
+    }
+}
+
+fn refused(reason: &str, detail: impl ToString) -> Reply {
+    Reply::Refused { reason: reason.to_owned(), detail: detail.to_string() }
+}
