@@ -116,17 +116,15 @@ pub fn main() -> ExitCode {
     match args.command {
         Command::Run(config) => run::run(&config.config),
         Command::Check(config) => check::check(&config.config),
-        Command::Config => {
-            print!("{}", crate::config::EXAMPLE);
-            Exit::Ok
-        }
+        Command::Config => tell(crate::config::EXAMPLE),
         Command::Read(args) => read::read(&args),
         Command::Decode(args) => decode::decode(&args),
         Command::Outbox(command) => outbox::run(&command),
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "weir", &mut std::io::stdout());
-            Exit::Ok
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "weir", &mut script);
+            tell(&String::from_utf8_lossy(&script))
         }
     }
     .into()
@@ -141,6 +139,22 @@ fn load(path: &std::path::Path) -> Result<crate::config::Checked, Exit> {
         eprint!("{report}");
     }
     outcome.checked.ok_or(Exit::Usage)
+}
+
+/// Prints a result. A reader that has heard enough (`weir … | head`) is no error.
+fn tell(text: &str) -> Exit {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => fail(Exit::StartFailed, error),
+        _ => Exit::Ok,
+    }
+}
+
+/// A result as indented JSON.
+fn json(result: &impl serde::Serialize) -> String {
+    // Maps with string keys into a string: there is no error to have.
+    serde_json::to_string_pretty(result).unwrap_or_default() + "\n"
 }
 
 /// Tells what went wrong and how that ends.

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use super::{Exit, load};
+use super::{Exit, load, tell};
 
 pub(super) fn check(path: &Path) -> Exit {
     match load(path) {
         Ok(config) => {
-            print!("{}", config.forecast);
             let meters: usize = config.lines.iter().map(|line| line.meters.len()).sum();
-            println!("{}: good, {} lines, {meters} meters", path.display(), config.lines.len());
-            Exit::Ok
+            let (file, lines) = (path.display(), config.lines.len());
+            tell(&format!("{}{file}: good, {lines} lines, {meters} meters\n", config.forecast))
         }
         Err(exit) => exit,
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{Exit, Form, fail, hex, show};
+use super::{Exit, Form, fail, hex, json, show, tell};
 use weir_wire::Answer;
 
 /// Longest text that is read: some thousand telegrams.
@@ -47,13 +47,10 @@ pub(super) fn decode(args: &Args) -> Exit {
         Err(error) => return fail(Exit::Data, format_args!("{}: {error}", args.file.display())),
     };
     match answer(args, &telegram) {
-        Ok(answer) => {
-            match Form::of(args.json) {
-                Form::Table => print!("{}", show::answer(&answer)),
-                Form::Json => println!("{}", serde_json::to_string_pretty(&answer).unwrap_or_default()),
-            }
-            Exit::Ok
-        }
+        Ok(answer) => tell(&match Form::of(args.json) {
+            Form::Table => show::answer(&answer),
+            Form::Json => json(&answer),
+        }),
         Err((exit, why)) => fail(exit, why),
     }
 }

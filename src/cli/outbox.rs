@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use super::{Exit, Form, fail, load, runtime, show};
+use super::{Exit, Form, fail, load, runtime, show, tell};
 use crate::control::{Client, OutboxReport, Reply, Request};
 use crate::outbox::{self, LaneStats};
 use crate::pulse::Pulse;
@@ -38,13 +38,10 @@ pub(super) fn run(command: &Command) -> Exit {
         Err(error) => Err(error.to_string()),
     };
     match report {
-        Ok(report) => {
-            match Form::of(*json) {
-                Form::Json => println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default()),
-                Form::Table => print!("{}", table(&report)),
-            }
-            Exit::Ok
-        }
+        Ok(report) => tell(&match Form::of(*json) {
+            Form::Json => super::json(&report),
+            Form::Table => table(&report),
+        }),
         Err(why) => fail(Exit::StartFailed, why),
     }
 }

@@ -1,6 +1,6 @@
 //! `weir read`: one poll, shown.
 
-use super::{Exit, Form, fail, load, runtime, show};
+use super::{Exit, Form, fail, json, load, runtime, show, tell};
 use crate::control::{Client, ReadReply, Reply, Request};
 use crate::line;
 use weir_wire::Answer;
@@ -35,10 +35,10 @@ pub(super) fn read(args: &Args) -> Exit {
         Err(error) => Err((Exit::StartFailed, error.to_string())),
     };
     match reply {
-        Ok(reply) => {
-            print(reply, Form::of(args.json));
-            Exit::Ok
-        }
+        Ok(reply) => tell(&match Form::of(args.json) {
+            Form::Json => json(&reply),
+            Form::Table => table(reply),
+        }),
         Err((exit, why)) => fail(exit, why),
     }
 }
@@ -52,13 +52,8 @@ fn read_here(lines: Vec<line::Config>, meter: &str) -> Result<ReadReply, (Exit, 
     reading.map(ReadReply::from).map_err(|error| (Exit::NoReading, error.to_string()))
 }
 
-fn print(reply: ReadReply, form: Form) {
-    match form {
-        Form::Json => println!("{}", serde_json::to_string_pretty(&reply).unwrap_or_default()),
-        Form::Table => {
-            println!("{} on {} by {} at {}", reply.meter, reply.line, reply.driver, reply.read_at);
-            let ReadReply { identity, meter_time, values, status, .. } = reply;
-            print!("{}", show::answer(&Answer { identity, meter_time, values, status, raw: None }));
-        }
-    }
+fn table(reply: ReadReply) -> String {
+    let ReadReply { meter, line, driver, read_at, identity, meter_time, values, status, .. } = reply;
+    let answer = Answer { identity, meter_time, values, status, raw: None };
+    format!("{meter} on {line} by {driver} at {read_at}\n{}", show::answer(&answer))
 }

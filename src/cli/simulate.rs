@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
-use weir_simulator::{Config, Simulator};
+use weir_simulator::{Config, LineHandle, Simulator};
 
-use super::{Exit, fail, runtime};
+use super::{Exit, fail, runtime, tell};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -25,13 +25,12 @@ pub(super) fn simulate(args: &Args) -> Exit {
         Ok(simulator) => simulator,
         Err(error) => return fail(Exit::StartFailed, error),
     };
-    for line in simulator.lines() {
-        match (line.path(), line.address()) {
-            (Some(path), _) => println!("{} on {}", line.name(), path.display()),
-            (None, Some(address)) => println!("{} on {address}", line.name()),
-            (None, None) => println!("{} in memory", line.name()),
-        }
-    }
+    let place = |line: &&LineHandle| match (line.path(), line.address()) {
+        (Some(path), _) => format!("{} on {}\n", line.name(), path.display()),
+        (None, Some(address)) => format!("{} on {address}\n", line.name()),
+        (None, None) => format!("{} in memory\n", line.name()),
+    };
+    tell(&simulator.lines().iter().map(place).collect::<String>());
     let ended = runtime().and_then(|runtime| runtime.block_on(until_told()));
     match ended {
         Ok(()) => Exit::Ok,
