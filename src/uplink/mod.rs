@@ -268,3 +268,6 @@ impl Handle {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
