@@ -285,7 +285,6 @@ impl<'r, 't> Reader<'r, 't, '_> {
         let read = read(value);
         if read.is_none() {
             let place = place_of(file, value);
-            self.pass.findings.spoil(&self.place, key);
             self.pass.findings.fault(&place, format!("`{key}` must be {expected}")).hint(hint);
         }
         read.map(|read| At { value: read, place: place_of(file, value) })

@@ -159,7 +159,54 @@ fn framing_on_a_tcp_line_is_never_guessed_and_never_mixed() {
         only_fault(&mixed).starts_with("13:1 the line carries Modbus TCP, so this meter cannot be on it")
     );
     let all_tcp = format!("{tcp}framing = \"tcp\"\n{}{}", meter(1, ""), meter(255, ""));
-    assert_eq!(good(&all_tcp).lines[0].meters.len(), 2);
+    let line = &good(&all_tcp).lines[0];
+    assert_eq!((line.meters.len(), line.adapter_allowance.as_millis()), (2, 250));
+    // A line's default for Modbus does not concern its other meters.
+    good(&with_meter("framing = \"rtu\"", ""));
+}
+
+#[test]
+fn speed_and_parity_come_from_the_profile_when_nobody_says_otherwise() {
+    let line = "[[lines]]\nname = \"a\"\nport = \"/dev/ttyS0\"\ndriver = \"modbus\"\n";
+    let meter = |id: u8, profile: &str| {
+        format!("[[meters]]\nid = \"m{id}\"\nline = \"a\"\naddress = {id}\nprofile = \"{profile}\"\n")
+    };
+    let checked = good(&format!("{line}{}{}", meter(1, "bove-ultrasonic"), meter(2, "generic-20")));
+    let shown: Vec<_> = checked.lines[0].meters.iter().map(|meter| (meter.serial.baud, meter.serial.parity)).collect();
+    assert_eq!(shown, [(2400, weir_meter::Parity::Even), (9600, weir_meter::Parity::None)]);
+}
+
+#[test]
+fn what_is_allowed_but_seldom_meant_is_warned_of() {
+    let meter = |address: u8| {
+        format!("{LINE}[[meters]]\nid = \"m\"\nline = \"a\"\naddress = {address}\n")
+    };
+    assert!(only_warning(&meter(254)).starts_with("10:11 every meter answers to 254"));
+    assert!(only_warning(&meter(0)).starts_with("10:11 0 is the address of every meter as it leaves the factory"));
+    let told_of = |text: &str| told(&crate::config::check_text(std::path::Path::new("weir.toml"), text).warnings);
+    let topics = told_of("gateway.id = \"g\"\nuplink.kafka = { brokers = [\"k:1\", \"k:1\"], events_topic = \"weir.readings\" }");
+    assert!(topics[0].contains("there are no [[lines]]") && topics[1].starts_with("2:36 the same broker twice"), "{topics:?}");
+    assert!(topics[2].starts_with("2:59 readings and events go to the same topic"), "{topics:?}");
+}
+
+#[test]
+fn hosts_and_ports_are_looked_at_closely() {
+    let tcp = |address: &str| format!("[[lines]]\nname = \"a\"\ntcp = \"{address}\"\n");
+    for (address, wrong) in [
+        ("tcp://h:1", "names a protocol"),
+        ("h", "has no port"),
+        ("h:0", "has no port from"),
+        ("h:65536", "has no port from"),
+        ("h:+5", "has no port from"),
+        (":502", "has no host"),
+        ("2001:db8::7:502", "has colons in its host"),
+        ("[2001:db8::g]:502", "has colons in its host"),
+        ("user@h:502", "has a character in its host"),
+        ("h h:502", "has a character in its host"),
+    ] {
+        assert!(only_fault(&tcp(address)).starts_with(&format!("5:7 `tcp` {wrong}")), "{address}");
+    }
+    good(&tcp("[2001:db8::7]:502"));
 }
 
 #[test]
@@ -184,7 +231,11 @@ profile = "bove-ultrasonic"
 every = "1h"
 offset = "5m"
 baud = 4800
+parity = "odd"
+stop_bits = 2
 answer_window = "300ms"
+late_window = "2s"
+reads_per_day_max = 48
 [[meters]]
 id = "all"
 line = "a"
@@ -203,9 +254,10 @@ baud = 300
         let serial = meter.serial;
         (meter.driver.name(), meter.every.as_secs(), meter.offset.as_secs(), serial.baud, serial.parity)
     };
-    // The speed is the line's; the parity that of the profile, and of the driver that has none.
-    assert_eq!(shown(all), ("modbus", 3600, 300, 4800, weir_meter::Parity::Even));
-    assert_eq!(shown(own), ("mbus", 1800, 300, 300, weir_meter::Parity::Even));
+    assert_eq!(shown(all), ("modbus", 3600, 300, 4800, weir_meter::Parity::Odd));
+    assert_eq!(shown(own), ("mbus", 1800, 300, 300, weir_meter::Parity::Odd));
+    assert_eq!(own.serial.stop_bits, weir_meter::StopBits::Two);
+    assert_eq!((own.late_window, own.reads_per_day_max), (Some(std::time::Duration::from_secs(2)), Some(48)));
     assert_eq!(own.answer_window, Some(std::time::Duration::from_millis(300)));
 }
 
@@ -221,6 +273,7 @@ fn a_default_that_is_wrong_is_told_once_however_many_meters_use_it() {
             .starts_with("7:9 a day is no whole number of 7m")
     );
     // And one that nobody uses is told as well.
+    assert!(only_fault(&format!("{LINE}every = \"2d\"\n")).starts_with("7:9 `every` is 48h"));
     assert!(only_fault(&format!("{LINE}baud = 10\n")).starts_with("7:8 `baud` is 10 Bd"));
 }
 

@@ -129,5 +129,6 @@ fn a_text_with_carriage_returns_tabs_and_wide_characters_is_marked_where_it_shou
     let outcome = check_text(Path::new("weir.toml"), &text);
     let location = outcome.faults[0].location.as_ref().unwrap();
     assert_eq!((location.line, location.column), (4, 14));
-    assert!(!outcome.report(false).contains('\r'));
+    let report = outcome.report(false);
+    assert!(!report.contains('\r') && !report.contains('␍'), "{report}");
 }

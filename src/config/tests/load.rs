@@ -31,6 +31,14 @@ fn a_lines_load_is_what_goes_over_the_wire_in_an_hour() {
 }
 
 #[test]
+fn a_generous_answer_window_does_not_count_as_a_slow_meter() {
+    let text = "[[lines]]\nname = \"a\"\nport = \"/dev/ttyS0\"\nanswer_window = \"10s\"\ndriver = \"mbus\"\n\
+                [[meters]]\nid = \"m\"\nline = \"a\"\naddress = 1\n";
+    let round = good(text).forecast.lines[0].round;
+    assert_eq!(round.as_millis(), 71 * 11 * 1000 / 2400 + 50);
+}
+
+#[test]
 fn a_budget_lightens_the_load() {
     let all = good(&line_of(1, "15m", 2400)).forecast.lines[0].typical;
     let text = line_of(1, "15m", 2400) + "reads_per_day_max = 24\n";
@@ -51,7 +59,9 @@ fn what_typical_answers_overfill_is_warned_of_and_what_the_shortest_overfill_is_
     assert!(warnings[0].contains("`every = \"1m 36s\"` for all of them would fit"), "{warnings:?}");
     assert!(crowded.checked.is_some());
 
-    let impossible = checked(&line_of(250, "1s", 300));
+    // The shortest answers take 15 s, typical ones over a minute.
+    assert!(checked(&line_of(250, "20s", 2400)).checked.is_some());
+    let impossible = checked(&line_of(250, "10s", 2400));
     let faults = told(&impossible.faults);
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(faults[0].contains("cannot be read as often as this: even the shortest"), "{faults:?}");
