@@ -62,7 +62,7 @@ impl App {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let previous = previous.map(|previous| (previous.generation.0, previous.last));
         tell(&outbox, What::Started { version, previous }).await?;
-        let uplink = uplink::start(uplink_config(config.uplink), &outbox, &config.gateway.id)?;
+        let uplink = uplink::start(config.uplink, &outbox, &config.gateway.id)?;
         let lines: Vec<line::Handle> =
             config.lines.into_iter().map(|config| line::start(config, outbox.clone())).collect();
 
@@ -138,23 +138,4 @@ async fn tell(outbox: &Outbox, what: What) -> Result<(), outbox::Closed> {
 /// A loop that has not turned for longer than [`PULSE_AGE_MAX`]. While there is one, the watchdog is not fed.
 pub fn stuck(pulses: &[Pulse]) -> Option<&Pulse> {
     pulses.iter().find(|pulse| pulse.age() > PULSE_AGE_MAX)
-}
-
-fn uplink_config(kafka: crate::config::Kafka) -> uplink::Config {
-    use uplink::kafka::Compression;
-    let compression = Compression::ALL.into_iter().find(|it| it.name() == kafka.compression);
-    uplink::Config {
-        kafka: uplink::kafka::Config {
-            bootstrap: kafka.brokers.join(","),
-            readings_topic: kafka.readings_topic,
-            events_topic: kafka.events_topic,
-            compression: compression.unwrap_or(Compression::Zstd),
-            message_timeout: kafka.message_timeout,
-            linger: std::time::Duration::from_millis(50),
-            properties: kafka.properties,
-        },
-        backoff: uplink::backoff::Bounds::default(),
-        start_spread: std::time::Duration::ZERO,
-        stop_wait: std::time::Duration::from_secs(5),
-    }
 }

@@ -159,6 +159,9 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Files that one configuration may include. One more is refused.
 pub const CONFIG_FILES_MAX: usize = 1000;
 
+/// Properties for the broker's client in one configuration; it knows fewer than this. One more is refused.
+pub const CONFIG_PROPERTIES_MAX: usize = 200;
+
 /// Faults and warnings of a configuration that are listed; of the rest only the number is told.
 pub const CONFIG_NOTICES_MAX: usize = 1000;
 

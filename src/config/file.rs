@@ -9,6 +9,7 @@ use weir_meter::Parity;
 use super::reader::{NumberOrText, Pass, Reader};
 use super::source::{At, Place};
 use crate::outbox::WhenFull;
+use crate::uplink::kafka::Compression;
 
 /// All files together.
 #[derive(Default)]
@@ -45,6 +46,10 @@ pub(super) struct Outbox {
 /// `[uplink]`
 pub(super) struct Uplink {
     pub(super) place: Place,
+    pub(super) start_spread: Option<At<Duration>>,
+    pub(super) stop_wait: Option<At<Duration>>,
+    pub(super) retry_min: Option<At<Duration>>,
+    pub(super) retry_max: Option<At<Duration>>,
     pub(super) kafka: Option<Kafka>,
 }
 
@@ -54,7 +59,7 @@ pub(super) struct Kafka {
     pub(super) brokers: Option<Vec<At<String>>>,
     pub(super) readings_topic: Option<At<String>>,
     pub(super) events_topic: Option<At<String>>,
-    pub(super) compression: Option<At<&'static str>>,
+    pub(super) compression: Option<At<Compression>>,
     pub(super) message_timeout: Option<At<Duration>>,
     pub(super) linger: Option<At<Duration>>,
     /// Names with their values. No `Debug`: some are secrets.
@@ -119,8 +124,6 @@ const PROTOCOLS: [(&str, Protocol); 3] =
     [("mbus", Protocol::Mbus), ("modbus", Protocol::Modbus), ("cjt188", Protocol::Cjt188)];
 const FRAMINGS: [(&str, Framing); 2] = [("rtu", Framing::Rtu), ("tcp", Framing::Tcp)];
 const PARITIES: [(&str, Parity); 3] = [("even", Parity::Even), ("none", Parity::None), ("odd", Parity::Odd)];
-const COMPRESSIONS: [(&str, &str); 5] =
-    [("zstd", "zstd"), ("lz4", "lz4"), ("gzip", "gzip"), ("snappy", "snappy"), ("none", "none")];
 const POLICIES: [(&str, WhenFull); 2] =
     [("drop-oldest", WhenFull::DropOldest), ("stop-polling", WhenFull::StopPolling)];
 
@@ -179,7 +182,14 @@ impl Outbox {
 
 impl Uplink {
     fn read(table: &mut Reader<'_, '_, '_>) -> Self {
-        Self { place: table.place.clone(), kafka: table.table("kafka", "[uplink.kafka]", Kafka::read) }
+        Self {
+            place: table.place.clone(),
+            start_spread: table.duration("start_spread"),
+            stop_wait: table.duration("stop_wait"),
+            retry_min: table.duration("retry_min"),
+            retry_max: table.duration("retry_max"),
+            kafka: table.table("kafka", "[uplink.kafka]", Kafka::read),
+        }
     }
 }
 
@@ -190,7 +200,7 @@ impl Kafka {
             brokers: table.texts("brokers"),
             readings_topic: table.text("readings_topic"),
             events_topic: table.text("events_topic"),
-            compression: table.choice("compression", &COMPRESSIONS),
+            compression: table.choice("compression", &Compression::ALL.map(|known| (known.name(), known))),
             message_timeout: table.duration("message_timeout"),
             linger: table.duration("linger"),
             properties: table.foreign("properties"),

@@ -26,10 +26,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -50,7 +47,7 @@ pub struct Checked {
     /// The outbox.
     pub outbox: crate::outbox::Config,
     /// The uplink.
-    pub uplink: Kafka,
+    pub uplink: crate::uplink::Config,
     /// The lines with their meters.
     pub lines: Vec<crate::line::Config>,
     /// The load of these lines.
@@ -68,40 +65,6 @@ pub struct Gateway {
     pub state_directory: PathBuf,
     /// The Unix socket over which the command line speaks with it.
     pub control_socket: PathBuf,
-}
-
-/// The uplink to Kafka.
-#[derive(Clone)]
-pub struct Kafka {
-    /// `host:port` of brokers to begin with, at least one.
-    pub brokers: Vec<String>,
-    /// Where readings go.
-    pub readings_topic: String,
-    /// Where events go.
-    pub events_topic: String,
-    /// `zstd`, `lz4`, `gzip`, `snappy` or `none`.
-    pub compression: String,
-    /// How long librdkafka tries before it gives a record back.
-    pub message_timeout: Duration,
-    /// How long a record waits for others to share its batch.
-    pub linger: Duration,
-    /// More properties for librdkafka, none of them Weir's own. Some are secrets.
-    pub properties: BTreeMap<String, String>,
-}
-
-impl fmt::Debug for Kafka {
-    /// Leaves the values of the properties out: some are secrets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Kafka")
-            .field("brokers", &self.brokers)
-            .field("readings_topic", &self.readings_topic)
-            .field("events_topic", &self.events_topic)
-            .field("compression", &self.compression)
-            .field("message_timeout", &self.message_timeout)
-            .field("linger", &self.linger)
-            .field("properties", &self.properties.keys())
-            .finish()
-    }
 }
 
 /// What came of checking a configuration.

@@ -46,11 +46,18 @@ pub struct Location {
 
 impl Notice {
     fn new(severity: Severity, message: impl Into<String>) -> Self {
-        Self { severity, message: message.into(), hint: None, location: None, place: None, also: None }
+        Self {
+            severity,
+            message: printable(&message.into()),
+            hint: None,
+            location: None,
+            place: None,
+            also: None,
+        }
     }
 
     pub(super) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(printable(&hint.into()));
         self
     }
 
@@ -79,6 +86,19 @@ impl Notice {
     }
 }
 
+/// Names and paths come from the file, and a terminal obeys what is in them.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 fn snippet<'s>(
     sources: &'s Sources,
     place: &Place,
@@ -88,7 +108,7 @@ fn snippet<'s>(
     let (line, span) = sources.excerpt(place);
     Snippet::source(line)
         .line_start(sources.line_and_column(place).0)
-        .path(sources.path(place.file).to_string_lossy().into_owned())
+        .path(printable(&sources.path(place.file).to_string_lossy()))
         .annotation(kind.span(span).label(label.map(String::as_str)))
 }
 

@@ -1,53 +1,40 @@
-//! `[uplink.kafka]`.
+//! `[uplink]` and `[uplink.kafka]`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::Kafka;
 use super::super::file;
 use super::super::notice::Findings;
+use super::super::quantity::Shown;
 use super::super::source::{At, MAIN, Place};
 use super::{duration_within, names};
+use crate::limits::CONFIG_PROPERTIES_MAX;
+use crate::uplink::backoff::Bounds;
+use crate::uplink::{self, kafka};
 
 const READINGS_TOPIC: &str = "weir.readings";
 const EVENTS_TOPIC: &str = "weir.events";
-const COMPRESSION: &str = "zstd";
+const COMPRESSION: kafka::Compression = kafka::Compression::Zstd;
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Shorter, a mobile link's ordinary delays look like failures; longer, a stuck connection is noticed too late. Nothing
 /// is lost in either case: what timed out is still in the outbox.
 const MESSAGE_TIMEOUTS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(900);
-const LINGER: Duration = Duration::from_millis(50);
-/// Beyond it nobody would find the readings that are on their way.
+/// The outbox hands over what one flush has made durable, which is a batch already.
+const LINGER: Duration = Duration::from_millis(20);
 const LINGERS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(10);
-
-/// Properties of librdkafka that Weir's promises rest on, and what to do instead. A name with a dot at its end stands for
-/// all that begin with it.
-const OWNED: [(&str, &str); 20] = [
-    ("bootstrap.servers", "set `brokers`"),
-    ("metadata.broker.list", "set `brokers`"),
-    ("compression.", "set `compression`"),
-    ("message.timeout.ms", "set `message_timeout`"),
-    ("delivery.timeout.ms", "set `message_timeout`"),
-    ("linger.ms", "set `linger`"),
-    ("log.queue", "the log goes where the daemon's goes"),
-    ("acks", "a reading leaves the outbox only when all replicas have it"),
-    ("request.required.acks", "a reading leaves the outbox only when all replicas have it"),
-    ("enable.idempotence", "always on, so that a retry cannot store a reading twice or out of order"),
-    ("enable.gapless.guarantee", "the outbox sends again whatever was not acknowledged"),
-    ("transactional.id", "the outbox needs no transactions, and consumers deduplicate on the id"),
-    ("max.in.flight", "the idempotent producer needs it as it is"),
-    ("max.in.flight.requests.per.connection", "the idempotent producer needs it as it is"),
-    ("retries", "the outbox repeats for as long as it takes"),
-    ("message.send.max.retries", "the outbox repeats for as long as it takes"),
-    ("queue.", "the outbox is the queue, and bounds what is under way"),
-    ("partitioner", "all readings of a meter go to one partition"),
-    ("delivery.report.only.error", "the outbox waits for the broker's word on every record"),
-    ("plugin.library.paths", "the daemon loads no foreign code"),
-];
+/// A thousand gateways that were switched on together are then some hundred connections a second.
+const START_SPREAD: Duration = Duration::from_secs(10);
+const START_SPREADS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(600);
+const STOP_WAIT: Duration = Duration::from_secs(5);
+/// The unit gives a stop 30 s in all, and the lines and the outbox have their part of it.
+const STOP_WAITS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(20);
+const RETRY_MIN: Duration = Duration::from_millis(500);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+const RETRIES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 
 /// Checks `[uplink]`.
-pub(super) fn uplink(typed: Option<&file::Uplink>, findings: &mut Findings) -> Option<Kafka> {
+pub(super) fn uplink(typed: Option<&file::Uplink>, findings: &mut Findings) -> Option<uplink::Config> {
     let hint = "readings have to go somewhere: add [uplink.kafka] with its brokers";
     let Some(typed) = typed else {
         if !findings.is_spoilt(&Place::top_of(MAIN), "uplink") {
@@ -58,53 +45,67 @@ pub(super) fn uplink(typed: Option<&file::Uplink>, findings: &mut Findings) -> O
         return None;
     };
     findings.require("kafka", &typed.kafka, &typed.place, hint);
-    typed.kafka.as_ref().map(|kafka| self::kafka(kafka, findings))
+    let mut duration = |key: &str, typed: &Option<At<Duration>>, range, default| {
+        duration_within(key, typed.as_ref(), range, findings).unwrap_or(default)
+    };
+    let start_spread = duration("start_spread", &typed.start_spread, START_SPREADS, START_SPREAD);
+    let stop_wait = duration("stop_wait", &typed.stop_wait, STOP_WAITS, STOP_WAIT);
+    let retry_min = duration("retry_min", &typed.retry_min, RETRIES, RETRY_MIN);
+    let retry_max = duration("retry_max", &typed.retry_max, RETRIES, RETRY_MAX);
+    if let (true, Some(at)) = (retry_max < retry_min, typed.retry_max.as_ref().or(typed.retry_min.as_ref())) {
+        let message =
+            format!("`retry_max`, {}, is shorter than `retry_min`, {}", Shown(retry_max), Shown(retry_min));
+        findings.fault(&at.place, message);
+    }
+    let kafka = kafka(typed.kafka.as_ref()?, findings);
+    let backoff = Bounds::new(retry_min, retry_max);
+    Some(uplink::Config { kafka, backoff, start_spread, stop_wait })
 }
 
-fn kafka(typed: &file::Kafka, findings: &mut Findings) -> Kafka {
-    findings.require("brokers", &typed.brokers, &typed.place, "list at least one: brokers = [\"host:9092\"]");
-    let readings = topic("readings_topic", typed.readings_topic.as_ref(), READINGS_TOPIC, findings);
-    let events = topic("events_topic", typed.events_topic.as_ref(), EVENTS_TOPIC, findings);
-    if let (true, Some(at)) =
-        (readings == events, typed.events_topic.as_ref().or(typed.readings_topic.as_ref()))
-    {
+fn kafka(typed: &file::Kafka, findings: &mut Findings) -> kafka::Config {
+    let readings_topic = topic("readings_topic", typed.readings_topic.as_ref(), READINGS_TOPIC, findings);
+    let events_topic = topic("events_topic", typed.events_topic.as_ref(), EVENTS_TOPIC, findings);
+    let typed_topic = typed.events_topic.as_ref().or(typed.readings_topic.as_ref());
+    if let (true, Some(at)) = (readings_topic == events_topic, typed_topic) {
         let hint = "give them a topic each; consumers tell them apart by the header `weir-schema` alone";
         findings.warn(&at.place, "readings and events go to the same topic").hint(hint);
     }
     let timeout =
         duration_within("message_timeout", typed.message_timeout.as_ref(), MESSAGE_TIMEOUTS, findings);
-    let linger = duration_within("linger", typed.linger.as_ref(), LINGERS, findings);
-    Kafka {
-        brokers: brokers(typed, findings),
-        readings_topic: readings,
-        events_topic: events,
-        compression: typed
-            .compression
-            .as_ref()
-            .map_or(COMPRESSION, |compression| compression.value)
-            .to_owned(),
-        message_timeout: timeout.unwrap_or(MESSAGE_TIMEOUT),
-        linger: linger.unwrap_or(LINGER),
-        properties: properties(&typed.properties, findings),
+    let linger = duration_within("linger", typed.linger.as_ref(), LINGERS, findings).unwrap_or(LINGER);
+    if let (Some(timeout), Some(at)) = (timeout.filter(|timeout| linger >= *timeout), &typed.linger) {
+        let message =
+            format!("`linger` is {}, not less than `message_timeout`, {}", Shown(linger), Shown(timeout));
+        findings.fault(&at.place, message);
     }
+    let mut config = kafka::Config {
+        bootstrap: brokers(typed, findings).join(","),
+        readings_topic,
+        events_topic,
+        compression: typed.compression.as_ref().map_or(COMPRESSION, |compression| compression.value),
+        message_timeout: timeout.unwrap_or(MESSAGE_TIMEOUT),
+        linger: linger.min(timeout.unwrap_or(MESSAGE_TIMEOUT) / 2),
+        properties: BTreeMap::new(),
+    };
+    config.properties = properties(typed, &config, findings);
+    config
 }
 
 fn brokers(typed: &file::Kafka, findings: &mut Findings) -> Vec<String> {
-    let brokers = typed.brokers.as_deref();
-    if brokers.is_some_and(<[_]>::is_empty) {
-        findings
-            .fault(&typed.place, "`brokers` is empty")
-            .hint("list at least one: brokers = [\"host:9092\"]");
+    const HINT: &str = "list at least one: brokers = [\"host:9092\"]";
+    findings.require("brokers", &typed.brokers, &typed.place, HINT);
+    if typed.brokers.as_deref().is_some_and(<[_]>::is_empty) {
+        findings.fault(&typed.place, "`brokers` is empty").hint(HINT);
     }
+    let brokers = typed.brokers.as_deref().unwrap_or_default();
     let mut seen: HashMap<&str, &Place> = HashMap::new();
-    for broker in brokers.unwrap_or_default() {
-        // More than one in a string would work with librdkafka, but be one here.
+    for broker in brokers {
         names::is_host_and_port("brokers", broker, findings);
         if let Some(first) = seen.insert(&broker.value, &broker.place) {
             findings.warn(&broker.place, "the same broker twice").also(first, "first here");
         }
     }
-    brokers.unwrap_or_default().iter().map(|broker| broker.value.clone()).collect()
+    brokers.iter().map(|broker| broker.value.clone()).collect()
 }
 
 fn topic(key: &str, typed: Option<&At<String>>, default: &str, findings: &mut Findings) -> String {
@@ -117,22 +118,48 @@ fn topic(key: &str, typed: Option<&At<String>>, default: &str, findings: &mut Fi
     }
 }
 
-fn properties(typed: &[(At<String>, String)], findings: &mut Findings) -> BTreeMap<String, String> {
-    let mut properties = BTreeMap::new();
+/// The properties that librdkafka takes, each once. It knows them best, so it is asked.
+fn properties(
+    typed: &file::Kafka,
+    config: &kafka::Config,
+    findings: &mut Findings,
+) -> BTreeMap<String, String> {
+    let mut asked = config.clone();
     let mut places: HashMap<&str, &Place> = HashMap::new();
-    for (name, value) in typed {
-        let owned = |(owned, _): &&(&str, &str)| {
-            name.value == *owned || (owned.ends_with('.') && name.value.starts_with(owned))
-        };
-        if let Some((_, why)) = OWNED.iter().find(owned) {
-            let message = format!("property `{}` is Weir's own", name.value.escape_debug());
-            findings.fault(&name.place, message).hint(*why);
-        }
+    for (name, value) in typed.properties.iter().take(CONFIG_PROPERTIES_MAX) {
         if let Some(first) = places.insert(&name.value, &name.place) {
             let message = format!("property `{}` is set twice", name.value.escape_debug());
             findings.fault(&name.place, message).also(first, "first here");
         }
-        properties.insert(name.value.clone(), value.clone());
+        asked.properties.insert(name.value.clone(), value.clone());
+    }
+    if typed.properties.len() > CONFIG_PROPERTIES_MAX {
+        let message = format!("more than {CONFIG_PROPERTIES_MAX} properties");
+        findings.fault(&typed.place, message);
+    }
+    let properties = asked.properties.clone();
+    let mut refused = 0;
+    // It names one at a time: take that one away and ask again.
+    while let Err(error) = asked.check() {
+        let message = error.to_string();
+        let place = match &error {
+            kafka::ConfigError::Owned { name, .. } | kafka::ConfigError::Property { name, .. } => {
+                asked.properties.remove(name).and(places.get(name.as_str()))
+            }
+            kafka::ConfigError::Together { .. } => None,
+        };
+        // What does not go together after some were taken away may well do so with them.
+        if place.is_none() && refused > 0 {
+            break;
+        }
+        refused += 1;
+        let notice = findings.fault(place.unwrap_or(&&typed.place), message.trim_end());
+        if message.contains("not available at build time") && !cfg!(feature = "tls") {
+            notice.hint("this program was built without TLS: cargo build --release --features tls");
+        }
+        if place.is_none() {
+            break;
+        }
     }
     properties
 }

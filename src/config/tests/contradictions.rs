@@ -172,21 +172,72 @@ fn speed_and_parity_come_from_the_profile_when_nobody_says_otherwise() {
         format!("[[meters]]\nid = \"m{id}\"\nline = \"a\"\naddress = {id}\nprofile = \"{profile}\"\n")
     };
     let checked = good(&format!("{line}{}{}", meter(1, "bove-ultrasonic"), meter(2, "generic-20")));
-    let shown: Vec<_> = checked.lines[0].meters.iter().map(|meter| (meter.serial.baud, meter.serial.parity)).collect();
+    let shown: Vec<_> =
+        checked.lines[0].meters.iter().map(|meter| (meter.serial.baud, meter.serial.parity)).collect();
     assert_eq!(shown, [(2400, weir_meter::Parity::Even), (9600, weir_meter::Parity::None)]);
 }
 
 #[test]
 fn what_is_allowed_but_seldom_meant_is_warned_of() {
-    let meter = |address: u8| {
-        format!("{LINE}[[meters]]\nid = \"m\"\nline = \"a\"\naddress = {address}\n")
-    };
+    let meter = |address: u8| format!("{LINE}[[meters]]\nid = \"m\"\nline = \"a\"\naddress = {address}\n");
     assert!(only_warning(&meter(254)).starts_with("10:11 every meter answers to 254"));
-    assert!(only_warning(&meter(0)).starts_with("10:11 0 is the address of every meter as it leaves the factory"));
-    let told_of = |text: &str| told(&crate::config::check_text(std::path::Path::new("weir.toml"), text).warnings);
-    let topics = told_of("gateway.id = \"g\"\nuplink.kafka = { brokers = [\"k:1\", \"k:1\"], events_topic = \"weir.readings\" }");
-    assert!(topics[0].contains("there are no [[lines]]") && topics[1].starts_with("2:36 the same broker twice"), "{topics:?}");
+    assert!(
+        only_warning(&meter(0)).starts_with("10:11 0 is the address of every meter as it leaves the factory")
+    );
+    let told_of =
+        |text: &str| told(&crate::config::check_text(std::path::Path::new("weir.toml"), text).warnings);
+    let topics = told_of(
+        "gateway.id = \"g\"\nuplink.kafka = { brokers = [\"k:1\", \"k:1\"], events_topic = \"weir.readings\" }",
+    );
+    assert!(
+        topics[0].contains("there are no [[lines]]") && topics[1].starts_with("2:36 the same broker twice"),
+        "{topics:?}"
+    );
     assert!(topics[2].starts_with("2:59 readings and events go to the same topic"), "{topics:?}");
+}
+
+#[test]
+fn every_property_that_the_client_refuses_is_told() {
+    let text = "gateway.id = \"g\"\n[uplink.kafka]\nbrokers = [\"k:1\"]\n[uplink.kafka.properties]\n\
+                socket.timeout.ms = \"soon\"\nsokcet.keepalive.enable = true\nacks = 1\nsocket.nagle.disable = true\n";
+    let faults = told(&crate::config::check_text(std::path::Path::new("weir.toml"), text).faults);
+    assert_eq!(faults.len(), 3, "{faults:?}");
+    assert!(faults[0].starts_with("5:16 property socket.timeout.ms: "), "{faults:?}");
+    assert!(faults[1].starts_with("6:18 property sokcet.keepalive.enable: "), "{faults:?}");
+    assert!(faults[2].starts_with("7:1 property acks cannot be set: "), "{faults:?}");
+    let good = text
+        .lines()
+        .filter(|line| !["socket.timeout", "sokcet", "acks"].iter().any(|bad| line.starts_with(bad)));
+    let outcome =
+        crate::config::check_text(std::path::Path::new("weir.toml"), &good.collect::<Vec<_>>().join("\n"));
+    assert_eq!(outcome.checked.unwrap().uplink.kafka.properties["socket.nagle.disable"], "true");
+    let many: String = (0..201).map(|n| format!("p{n} = 1\n")).collect();
+    let text =
+        format!("gateway.id = \"g\"\n[uplink.kafka]\nbrokers = [\"k:1\"]\n[uplink.kafka.properties]\n{many}");
+    let faults = told(&crate::config::check_text(std::path::Path::new("weir.toml"), &text).faults);
+    assert!(faults.iter().any(|fault| fault.ends_with("more than 200 properties | ")), "{faults:?}");
+}
+
+#[test]
+fn waits_of_the_uplink_that_contradict_each_other_are_refused() {
+    let told_of = |keys: &str| {
+        let text = format!(
+            "gateway.id = \"g\"\n[uplink]\n{keys}\n[uplink.kafka]\nbrokers = [\"k:1\"]\nmessage_timeout = \"5s\"\nlinger = \"6s\""
+        );
+        told(&crate::config::check_text(std::path::Path::new("weir.toml"), &text).faults)
+    };
+    let faults = told_of("retry_min = \"1m\"");
+    assert_eq!(
+        faults,
+        [
+            "3:13 `retry_max`, 30s, is shorter than `retry_min`, 1m | ",
+            "7:10 `linger` is 6s, not less than `message_timeout`, 5s | "
+        ]
+    );
+    assert!(
+        told_of("stop_wait = \"21s\"")[0]
+            .starts_with("3:13 `stop_wait` is 21s, outside its range | from 0s to 20s")
+    );
 }
 
 #[test]

@@ -148,7 +148,10 @@ fn a_profile_of_the_sites_own_is_found_beside_its_file_and_its_faults_are_shown_
 fn a_broken_file_is_all_that_is_told_of_what_it_may_have_held() {
     let main = format!("include = [\"m/*.toml\"]\n{HEAD}");
     let lines = format!("{LINE}baud 2400\n");
-    let (_directory, outcome) = check_files(&main, &[("m/lines.toml", &lines), ("m/meters.toml", &(meter(1) + &meter(2) + "driver = \"modbus\"\n"))]);
+    let (_directory, outcome) = check_files(
+        &main,
+        &[("m/lines.toml", &lines), ("m/meters.toml", &(meter(1) + &meter(2) + "driver = \"modbus\"\n"))],
+    );
     assert_eq!(outcome.faults.len(), 1, "{}", outcome.report(false));
     assert!(outcome.faults[0].message.starts_with("no TOML: "));
 

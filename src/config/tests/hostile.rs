@@ -124,6 +124,21 @@ fn of_very_many_faults_the_first_thousand_are_listed_and_the_rest_counted() {
 }
 
 #[test]
+fn nothing_in_a_file_commands_the_terminal() {
+    for text in [
+        "\"\\u001b[2J\" = 1",
+        "uplink.kafka = { brokers = [\"k:1\"], properties = { \"\\u001b[2J\" = \"\\u001b[2J\" } }",
+        "include = [\"\\u001b[2J\"]",
+        "[[lines]]\nname = \"\\u001b[2J\"\nport = \"\\u001b[2J\"\n[[meters]]\nline = \"\\u001b[2\"\nprofile = \"\\u001b[2\"",
+        "a = \"\u{1b}[2J\"",
+        "# \u{1b}[2J",
+    ] {
+        let report = check_text(Path::new("we\u{1b}[2Jir.toml"), text).report(false);
+        assert!(!report.is_empty() && !report.contains('\u{1b}'), "{report:?}");
+    }
+}
+
+#[test]
 fn a_text_with_carriage_returns_tabs_and_wide_characters_is_marked_where_it_should_be() {
     let text = format!("{HEAD}[outbox]\r\n\twhen_full = \"水水\" # 水\r\n");
     let outcome = check_text(Path::new("weir.toml"), &text);
