@@ -79,14 +79,18 @@ fn used_rooms(code: &str) -> BTreeSet<String> {
                 for character in list.chars() {
                     match character {
                         '}' if depth == 0 => break,
+                        ',' if depth == 0 => {
+                            used.insert(word(&item));
+                            item.clear();
+                            continue;
+                        }
                         '{' => depth += 1,
                         '}' => depth -= 1,
-                        ',' if depth == 0 => drop(used.insert(word(&std::mem::take(&mut item)))),
                         _ => {}
                     }
                     item.push(character);
                 }
-                used.insert(word(item.trim_start_matches(',')));
+                used.insert(word(&item));
             }
         }
     }

@@ -10,6 +10,8 @@ mod harness;
 #[cfg(test)]
 mod architecture;
 #[cfg(test)]
+mod flush_trace;
+#[cfg(test)]
 mod kafka_broker;
 #[cfg(test)]
 mod started_programs;

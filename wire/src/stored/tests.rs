@@ -1,3 +1,5 @@
+//! Every shape of the contract, through JSON, through the stored form, and against its golden file.
+
 use super::*;
 use crate::{Content, Function, Identity, Medium, Number, Quantity, Raw, Status, Unit, Value, Valve};
 use proptest::prelude::*;
