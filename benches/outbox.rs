@@ -6,11 +6,7 @@
 //!
 //! `cargo bench --bench outbox [-- DIRECTORY]`; a directory on the flash in question gives its figures.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a measuring program stops at the first surprise"
-)]
+#![expect(clippy::unwrap_used, reason = "a measuring program stops at the first surprise")]
 
 use std::fs::{self, File};
 use std::io::Write;
