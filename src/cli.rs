@@ -5,11 +5,14 @@
 
 mod check;
 mod decode;
+#[cfg(feature = "demo")]
+mod demo;
 mod hex;
 mod outbox;
 mod read;
 mod run;
 mod show;
+#[cfg(feature = "demo")]
 mod simulate;
 
 use std::path::PathBuf;
@@ -73,7 +76,14 @@ enum Command {
     /// Look into the outbox
     #[command(subcommand)]
     Outbox(outbox::Command),
+    /// Watch the daemon at work: simulated meters and an embedded broker, all in this process
+    ///
+    /// Needs no hardware and no broker, and leaves nothing behind. A live view where there is a terminal, lines and a
+    /// JSON object at the end where there is none.
+    #[cfg(feature = "demo")]
+    Demo(demo::Args),
     /// Run simulated meters on ptys and TCP ports until SIGTERM or SIGINT
+    #[cfg(feature = "demo")]
     Simulate(simulate::Args),
     /// Print a completion script for a shell
     Completions {
@@ -120,6 +130,9 @@ pub fn main() -> ExitCode {
         Command::Read(args) => read::read(&args),
         Command::Decode(args) => decode::decode(&args),
         Command::Outbox(command) => outbox::run(&command),
+        #[cfg(feature = "demo")]
+        Command::Demo(args) => demo::demo(&args),
+        #[cfg(feature = "demo")]
         Command::Simulate(args) => simulate::simulate(&args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
