@@ -9,6 +9,9 @@ mod harness;
 
 #[cfg(test)]
 mod architecture;
+#[cfg(feature = "demo")]
+#[cfg(test)]
+mod demo;
 #[cfg(test)]
 mod flush_trace;
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! - [`process`]: a child process in a group of its own that never outlives the test run.
 //! - [`weir`]: the built daemon with a configuration of its own; ready when it tells systemd so.
 //! - [`kafka`]: one Apache Kafka node on loopback; [`consumed`]: what a topic holds, read by clients that are not ours.
+//! - [`terminal`]: a program in a terminal of its own, with keys to press and a screen to look at.
 //! - [`not_run`]: how a story says that it cannot run here; [`programs`]: programs that may be missing.
 //!
 //! It deliberately knows nothing of meters (the simulator does) and nothing of what the stories expect.
@@ -16,4 +17,5 @@ pub(crate) mod not_run;
 pub(crate) mod notified;
 pub(crate) mod process;
 pub(crate) mod programs;
+pub(crate) mod terminal;
 pub(crate) mod weir;
