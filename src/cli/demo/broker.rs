@@ -170,7 +170,7 @@ async fn make_topics(servers: &str) -> anyhow::Result<()> {
     let topic = |name| NewTopic::new(name, PARTITIONS, TopicReplication::Fixed(-1));
     let topics = [topic(READINGS_TOPIC), topic(EVENTS_TOPIC)];
     let options = AdminOptions::new().operation_timeout(Some(ANSWER_WAIT)).request_timeout(Some(ANSWER_WAIT));
-    let made = client.create_topics(&topics, &options).await?;
+    let made = client.create_topics(&topics, &options).await.context("no answer")?;
     let mut failed = made.into_iter().filter_map(Result::err).peekable();
     let is_there = |(_, code): &(String, RDKafkaErrorCode)| *code == RDKafkaErrorCode::TopicAlreadyExists;
     if failed.peek().is_none() {

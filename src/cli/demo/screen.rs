@@ -39,10 +39,10 @@ impl Screen {
     pub(super) fn open(first: Snapshot) -> io::Result<Self> {
         let (snapshots, latest) = watch::channel(Arc::new(first));
         let (keys, orders) = mpsc::channel(ORDERS_MAX);
-        let terminal = Restored(ratatui::try_init()?);
-        let panicked = note_panics();
+        let terminal = ratatui::try_init()?;
+        let terminal = Restored { terminal, panicked: note_panics() };
         let thread = std::thread::Builder::new().name("screen".into());
-        let thread = thread.spawn(move || turn(terminal, latest, &keys, &panicked))?;
+        let thread = thread.spawn(move || turn(terminal, latest, &keys))?;
         Ok(Self { snapshots, orders, thread })
     }
 
@@ -68,11 +68,17 @@ impl Screen {
 }
 
 /// The terminal, given back when this goes.
-struct Restored(DefaultTerminal);
+struct Restored {
+    terminal: DefaultTerminal,
+    /// Then it has been given back already, and doing so twice would put the cursor on the panic's own message.
+    panicked: Arc<AtomicBool>,
+}
 
 impl Drop for Restored {
     fn drop(&mut self) {
-        ratatui::restore();
+        if !self.panicked.load(Ordering::SeqCst) {
+            ratatui::restore();
+        }
     }
 }
 
@@ -92,15 +98,14 @@ fn turn(
     mut terminal: Restored,
     mut latest: watch::Receiver<Arc<Snapshot>>,
     orders: &mpsc::Sender<Order>,
-    panicked: &AtomicBool,
 ) -> io::Result<()> {
     let mut choice = Choice::default();
     while latest.has_changed().is_ok() {
-        if panicked.load(Ordering::SeqCst) {
+        if terminal.panicked.load(Ordering::SeqCst) {
             return Err(io::Error::other("a part of the demo has panicked"));
         }
         let snapshot = Arc::clone(&latest.borrow_and_update());
-        terminal.0.draw(|frame| view::draw(frame, &snapshot, &mut choice))?;
+        terminal.terminal.draw(|frame| view::draw(frame, &snapshot, &mut choice))?;
         if !event::poll(KEY_WAIT)? {
             continue;
         }

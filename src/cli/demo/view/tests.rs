@@ -119,6 +119,8 @@ fn a_small_terminal_shows_all_that_matters() {
     assert_shows(&screen, &["weir demo", "1:02", "embedded broker: librdkafka's mock", NOTE]);
     assert_shows(&screen, &["3 lines, 32 meters", "riser-1  up", "50% busy", "pumps    up", "98% busy"]);
     assert_shows(&screen, &["waiting 3", "stored 384, acknowledged 381", "polled 384, answered 352"]);
+    // The newest sample is at the right edge.
+    assert_shows(&screen, &["▁ ▂▃│"]);
     assert_shows(&screen, &["A-01  modbus   1234.567 m3   3s ok", "Meters 1/32"]);
     assert_shows(
         &screen,
