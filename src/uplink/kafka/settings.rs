@@ -152,8 +152,8 @@ impl Config {
         }
     }
 
-    /// librdkafka's properties for a gateway.
-    pub(super) fn client_config(&self, gateway: &str) -> ClientConfig {
+    /// librdkafka's properties for a gateway; a bench makes a bare producer of them.
+    pub fn client_config(&self, gateway: &str) -> ClientConfig {
         let mut config = ClientConfig::new();
         config
             // How an operator finds the gateway in the broker's log and quotas.
