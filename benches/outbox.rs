@@ -4,9 +4,12 @@
 //! the outbox makes one commit. Both run in the same process on the same file system, in turns, so that the ratio says
 //! something on a noisy machine. Bytes are those that reach the block layer (`write_bytes` of `/proc/self/io`).
 //!
-//! `cargo bench --bench outbox [-- DIRECTORY]`; a directory on the flash in question gives its figures.
+//! `cargo bench --bench outbox [-- DIRECTORY]`; a directory on the flash in question gives its figures. A second
+//! argument sets the flushes of each round (300), to shorten the run.
 
 #![expect(clippy::unwrap_used, reason = "a measuring program stops at the first surprise")]
+
+mod gauge;
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -14,11 +17,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use weir::clock;
-use weir::limits::SEGMENT_PAYLOAD_BYTES;
-use weir::outbox::{Config, Outbox, WhenFull, open};
-use weir::pulse::Pulse;
-use weir_wire::stored::{Reading, Record};
-use weir_wire::{Answer, Clock, Identity, Medium, Number, Quantity, Status, Unit, Value};
+use weir::outbox::{Config, Outbox};
+
+use gauge::readings::{self, record};
+use gauge::{Rounds, kernel, per, ratio};
 
 /// Rounds of each way, in turns; the median counts.
 const ROUNDS: usize = 5;
@@ -26,56 +28,60 @@ const ROUNDS: usize = 5;
 struct Figures {
     per_second: f64,
     bytes_written: f64,
+    /// Records that shared a commit on the average; the outbox decides when a group is whole.
+    per_commit: f64,
 }
 
 fn main() {
-    let directory = std::env::args().nth(1).filter(|argument| !argument.starts_with("--"));
-    let directory = directory.map_or_else(|| PathBuf::from("target/bench-outbox"), PathBuf::from);
-    let payload = record(0).encode().len();
-    println!("a plain water reading: {payload} bytes encoded");
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let directory = arguments.first().map_or_else(|| PathBuf::from("target/bench-outbox"), PathBuf::from);
+    let flushes = arguments.get(1).map_or(300, |flushes| flushes.parse().unwrap());
+    println!("{}", kernel::machine());
+    println!("a plain water reading: {} bytes encoded", record(0).encode().len());
     println!(
-        "{:<12} {:>14} {:>14} {:>8} {:>12} {:>12}",
-        "per flush", "outbox 1/s", "bare log 1/s", "ratio", "outbox B", "bare log B"
+        "{:>9} {:>10} {:>26} {:>26} {:>20} {:>9} {:>9}",
+        "per flush", "per commit", "outbox 1/s", "bare log 1/s", "ratio", "outbox B", "bare B"
     );
-    for (per_flush, flushes) in [(1, 300), (10, 300), (100, 300)] {
-        let (mut ours, mut bare) = (Vec::new(), Vec::new());
+    for per_flush in [1, 10, 100] {
+        let [mut ours, mut bare, mut ratio] = [const { Rounds::new() }; 3];
+        let [mut our_bytes, mut bare_bytes, mut per_commit] = [const { Rounds::new() }; 3];
         for round in 0..ROUNDS {
             let folder = directory.join(format!("{per_flush}-{round}"));
             fs::create_dir_all(&folder).unwrap();
-            ours.push(outbox(&folder, per_flush, flushes));
-            bare.push(bare_log(&folder.join("log"), per_flush, flushes));
+            let outbox = outbox(&folder, per_flush, flushes);
+            let log = bare_log(&folder.join("log"), per_flush, flushes);
             fs::remove_dir_all(&folder).unwrap();
+            ours.add(outbox.per_second);
+            bare.add(log.per_second);
+            ratio.add(outbox.per_second / log.per_second);
+            our_bytes.add(outbox.bytes_written);
+            bare_bytes.add(log.bytes_written);
+            per_commit.add(outbox.per_commit);
         }
-        let (ours, bare) = (median(ours), median(bare));
         println!(
-            "{per_flush:<12} {:>14.0} {:>14.0} {:>8.2} {:>12.0} {:>12.0}",
-            ours.per_second,
-            bare.per_second,
-            ours.per_second / bare.per_second,
-            ours.bytes_written,
-            bare.bytes_written
+            "{per_flush:>9} {:>10.1} {:>26} {:>26} {:>20} {:>9.0} {:>9.0}",
+            per_commit.median(),
+            format!("{ours:.0}"),
+            format!("{bare:.0}"),
+            format!("{ratio:.2}"),
+            our_bytes.median(),
+            bare_bytes.median()
         );
     }
 }
 
 /// Appends to an outbox, each group awaited before the next is begun.
 fn outbox(folder: &Path, per_flush: u64, flushes: u64) -> Figures {
-    let config = Config {
-        gateway: "gw-bench".into(),
-        directory: folder.join("outbox"),
-        readings_bytes_max: 1 << 32,
-        urgent_bytes_max: 1 << 30,
-        free_bytes_min: 0,
-        // Never due by time: the hundredth record or, for smaller groups, the closing of the group decides.
-        commit_window: if per_flush >= 100 { Duration::from_secs(3600) } else { Duration::ZERO },
-        when_full: WhenFull::DropOldest,
-        segment_payload_bytes: SEGMENT_PAYLOAD_BYTES,
-    };
-    let outbox = open(config, Pulse::new("outbox")).unwrap().outbox;
+    // Never due by time: the hundredth record or, for smaller groups, the closing of the group decides.
+    let commit_window = if per_flush >= 100 { Duration::from_secs(3600) } else { Duration::ZERO };
+    let config = Config { commit_window, ..readings::config(&folder.join("outbox")) };
+    let outbox = readings::opened(config);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let figures = measure(per_flush * flushes, || runtime.block_on(append(&outbox, per_flush, flushes)));
+    let stats = runtime.block_on(outbox.stats()).unwrap().readings;
     runtime.block_on(outbox.close());
-    figures
+    Figures { per_commit: ratio(stats.stored, stats.commits), ..figures }
 }
 
 async fn append(outbox: &Outbox, per_flush: u64, flushes: u64) {
@@ -102,52 +108,18 @@ fn bare_log(path: &Path, per_flush: u64, flushes: u64) -> Figures {
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
 fn measure(records: u64, work: impl FnOnce()) -> Figures {
     let (bytes, begin) = (bytes_written(), clock::now());
     work();
     let seconds = clock::now().since(begin).as_secs_f64();
     Figures {
-        per_second: records as f64 / seconds,
-        bytes_written: (bytes_written() - bytes) as f64 / records as f64,
+        per_second: per(records, seconds),
+        bytes_written: ratio(bytes_written() - bytes, records),
+        per_commit: f64::NAN,
     }
 }
 
 fn bytes_written() -> u64 {
     let io = fs::read_to_string("/proc/self/io").unwrap();
     io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap()
-}
-
-fn median(mut figures: Vec<Figures>) -> Figures {
-    figures.sort_by(|a, b| a.per_second.total_cmp(&b.per_second));
-    figures.swap_remove(ROUNDS / 2)
-}
-
-fn record(number: u64) -> Record {
-    let at = clock::wall();
-    Record::Reading(Reading {
-        line: "riser-1".into(),
-        meter: format!("A-{:04}", number % 1000),
-        driver: "mbus".into(),
-        scheduled_at: Some(at),
-        read_at: at,
-        clock: Clock::Synced,
-        boot: clock::boot(),
-        uptime_ms: number,
-        answer: Answer {
-            identity: Identity {
-                manufacturer: Some("ELS".into()),
-                number: Some("12345678".into()),
-                version: Some(2),
-                medium: Some(Medium::ColdWater),
-            },
-            values: vec![Value::number(
-                Quantity::Volume,
-                Number::scaled(i128::from(number), -3).unwrap(),
-                Unit::CubicMetre,
-            )],
-            status: Status { battery_low: Some(false), ..Status::default() },
-            ..Answer::default()
-        },
-    })
 }
