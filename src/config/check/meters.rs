@@ -40,10 +40,11 @@ pub(super) fn meters(typed: &Typed, drafts: &mut [Draft<'_>], findings: &mut Fin
             lines::unique(&mut ids, id.value.clone(), &id.place, "two meters have this id", findings);
         }
         let draft = line_of(meter, &by_name, drafts, typed.is_incomplete, findings);
-        if draft.is_none() {
-            // Its line might have said these for it.
-            findings.spoil(&meter.place, "driver");
-            findings.spoil(&meter.place, "profile");
+        for key in ["driver", "profile", "framing"] {
+            // Its line might have said it, or tried to.
+            if draft.as_ref().is_none_or(|draft| findings.is_spoilt(&draft.typed.place, key)) {
+                findings.spoil(&meter.place, key);
+            }
         }
         let shared = match &draft {
             Some(draft) => with_defaults(&meter.shared, &draft.typed.shared),

@@ -329,6 +329,18 @@ fn a_default_that_is_wrong_is_told_once_however_many_meters_use_it() {
 }
 
 #[test]
+fn a_default_that_could_not_be_read_is_not_missing_at_every_meter() {
+    let meter = "[[meters]]\nid = \"m\"\nline = \"a\"\naddress = 1\n";
+    let line = "[[lines]]\nname = \"a\"\ntcp = \"h:502\"\ndriver = \"modbus\"\nprofile = \"generic-20\"\nframing = \"tcp\"\n";
+    good(&format!("{line}{meter}"));
+    for (right, wrong) in
+        [("\"modbus\"", "\"modbuss\""), ("\"generic-20\"", "20"), ("\"tcp\"", "\"tpc\""), ("driver", "drivr")]
+    {
+        only_fault(&format!("{}{meter}", line.replace(right, wrong)));
+    }
+}
+
+#[test]
 fn schedules_that_do_not_go_together_are_told_with_their_numbers() {
     assert_eq!(
         only_warning(&with_meter("", "every = \"7m\"")),
