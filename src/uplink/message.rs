@@ -1,8 +1,12 @@
 //! What goes to the broker: a stored record as JSON, with its id, its key and the topic it belongs to.
 
+use serde::Serialize;
 use weir_wire::stored::{DecodeError, Record};
 
 use crate::outbox::Stored;
+
+/// Room for a water meter's reading of a handful of values, so that its JSON is written without growing.
+const USUAL_JSON_BYTES: usize = 1024;
 
 /// The topic a message belongs to; what it is called at the broker is a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +32,62 @@ pub struct Message {
     pub payload: Vec<u8>,
 }
 
+/// Why a stored record cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unsendable {
+    /// Its bytes are no record, or one of a newer program.
+    #[error(transparent)]
+    Stored(#[from] DecodeError),
+    /// It has no JSON.
+    #[error("no JSON for the record: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
 impl Message {
     /// The message for a stored record: always the same for the same record.
-    pub(super) fn from_stored(stored: &Stored, gateway: &str) -> Result<Self, DecodeError> {
+    pub(super) fn from_stored(stored: &Stored, gateway: &str) -> Result<Self, Unsendable> {
         let record = Record::decode(&stored.bytes)?;
         let id = stored.name.id(gateway);
-        let payload = record.to_json(&id, gateway);
         let schema = record.schema();
-        let (topic, key) = match record {
-            Record::Reading(reading) => (Topic::Readings, reading.meter),
-            Record::Event(_) => (Topic::Events, gateway.to_owned()),
+        // The record is taken apart and not copied: this is the drain's hottest path.
+        let (topic, key, payload) = match record {
+            Record::Reading(reading) => {
+                let reading = reading.named(&id, gateway);
+                let payload = json(&reading)?;
+                (Topic::Readings, reading.meter, payload)
+            }
+            Record::Event(event) => (Topic::Events, gateway.to_owned(), json(&event.named(&id, gateway))?),
         };
         Ok(Self { topic, key, id, schema, payload })
+    }
+}
+
+fn json(record: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
+    let mut json = Vec::with_capacity(USUAL_JSON_BYTES);
+    serde_json::to_writer(&mut json, record)?;
+    Ok(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::doubles::{event, reading};
+    use super::*;
+
+    #[test]
+    fn the_json_is_the_one_that_the_contract_crate_makes() {
+        for stored in [event(3), reading(4, "A-1", 300)] {
+            let record = Record::decode(&stored.bytes).unwrap();
+            let message = Message::from_stored(&stored, "gw").unwrap();
+            assert_eq!(message.payload, record.to_json(&stored.name.id("gw"), "gw"));
+            assert_eq!((message.schema, message.id), (record.schema(), stored.name.id("gw")));
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_a_message_that_is_not_a_record() {
+        for bytes in [vec![], vec![200, 1, 2], vec![1], vec![1, 0, 255, 255, 255, 255, 255]] {
+            let stored = Stored { bytes, ..event(1) };
+            assert!(matches!(Message::from_stored(&stored, "gw"), Err(Unsendable::Stored(_))));
+        }
     }
 }
