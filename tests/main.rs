@@ -17,6 +17,8 @@ mod flush_trace;
 #[cfg(test)]
 mod kafka_broker;
 #[cfg(test)]
+mod outage;
+#[cfg(test)]
 mod started_programs;
 #[cfg(test)]
 mod systemd_unit;

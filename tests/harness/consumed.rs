@@ -1,12 +1,13 @@
 //! What a topic holds, read by clients that nobody here wrote.
 //!
 //! [`Kafka::read_all`] asks Kafka's own console consumer, which shares no line with librdkafka or with Weir: it is
-//! the judge of what arrived. [`Kafka::read_all_quickly`] uses librdkafka's consumer and costs no JVM: for the many
+//! the judge of what arrived. [`read_all_quickly`] uses librdkafka's consumer and costs no JVM: for the many
 //! looks while something is still under way. Both start at the beginning, commit nothing, and end at the end.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
@@ -91,35 +92,7 @@ impl Kafka {
     /// Every record of the topic by librdkafka's consumer, ordered by partition and offset.
     #[track_caller]
     pub(crate) fn read_all_quickly(&self, topic: &str) -> Vec<Consumed> {
-        let consumer: BaseConsumer = self
-            .client_config()
-            .set("group.id", "weir-stories")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .set("fetch.wait.max.ms", "10")
-            .create()
-            .unwrap();
-        let metadata = consumer.fetch_metadata(Some(topic), READ_TIME).unwrap();
-        let mut open: Vec<i32> = metadata.topics()[0].partitions().iter().map(|it| it.id()).collect();
-        assert!(!open.is_empty(), "the broker does not know {topic}");
-        let mut list = TopicPartitionList::new();
-        for partition in &open {
-            list.add_partition_offset(topic, *partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&list).unwrap();
-
-        let deadline = Deadline::within(READ_TIME);
-        let mut all = Vec::new();
-        while !open.is_empty() {
-            match consumer.poll(deadline.left()) {
-                Some(Ok(message)) => all.push(copy_message(&message)),
-                Some(Err(KafkaError::PartitionEOF(partition))) => open.retain(|it| *it != partition),
-                Some(Err(error)) => panic!("reading {topic} failed: {error}"),
-                None => panic!("{topic} was not read to its end within {READ_TIME:?}"),
-            }
-        }
-        all.sort_by_key(|record| (record.partition, record.offset));
-        all
+        read_all_quickly(self.client_config(), topic)
     }
 
     /// The `earliest` or `latest` offset of each partition, by Kafka's own tool.
@@ -136,6 +109,39 @@ impl Kafka {
         };
         printed.lines().map(|line| parse(line).unwrap_or_else(|| panic!("an offset? {line:?}"))).collect()
     }
+}
+
+/// Every record of a topic by librdkafka's consumer, ordered by partition and offset. `config` names the broker.
+#[track_caller]
+pub(crate) fn read_all_quickly(mut config: ClientConfig, topic: &str) -> Vec<Consumed> {
+    let consumer: BaseConsumer = config
+        .set("group.id", "weir-stories")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "10")
+        .create()
+        .unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), READ_TIME).unwrap();
+    let mut open: Vec<i32> = metadata.topics()[0].partitions().iter().map(|it| it.id()).collect();
+    assert!(!open.is_empty(), "the broker does not know {topic}");
+    let mut list = TopicPartitionList::new();
+    for partition in &open {
+        list.add_partition_offset(topic, *partition, Offset::Beginning).unwrap();
+    }
+    consumer.assign(&list).unwrap();
+
+    let deadline = Deadline::within(READ_TIME);
+    let mut all = Vec::new();
+    while !open.is_empty() {
+        match consumer.poll(deadline.left()) {
+            Some(Ok(message)) => all.push(copy_message(&message)),
+            Some(Err(KafkaError::PartitionEOF(partition))) => open.retain(|it| *it != partition),
+            Some(Err(error)) => panic!("reading {topic} failed: {error}"),
+            None => panic!("{topic} was not read to its end within {READ_TIME:?}"),
+        }
+    }
+    all.sort_by_key(|record| (record.partition, record.offset));
+    all
 }
 
 /// ASCII's own separators, which JSON text escapes and no id contains.

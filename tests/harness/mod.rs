@@ -5,14 +5,20 @@
 //! - [`weir`]: the built daemon with a configuration of its own; ready when it tells systemd so.
 //! - [`kafka`]: one Apache Kafka node on loopback; [`consumed`]: what a topic holds, read by clients that are not ours.
 //! - [`terminal`]: a program in a terminal of its own, with keys to press and a screen to look at.
+//! - [`mock`]: librdkafka's mock cluster, for stories that need no Java.
+//! - [`fleet`]: simulated lines, and the same lines in the daemon's words.
+//! - [`ledger`]: what arrived, held against what the meters said and what had been flushed.
 //! - [`not_run`]: how a story says that it cannot run here; [`programs`]: programs that may be missing.
 //!
-//! It deliberately knows nothing of meters (the simulator does) and nothing of what the stories expect.
+//! It deliberately knows nothing of what a single story expects.
 #![allow(dead_code, reason = "the harness is whole before every story that will use it is written")]
 
 pub(crate) mod consumed;
 pub(crate) mod deadline;
+pub(crate) mod fleet;
 pub(crate) mod kafka;
+pub(crate) mod ledger;
+pub(crate) mod mock;
 pub(crate) mod not_run;
 pub(crate) mod notified;
 pub(crate) mod process;

@@ -106,6 +106,11 @@ impl Process {
         fs::read(&self.stdout).unwrap()
     }
 
+    /// Where its standard error goes; the file outlives the process.
+    pub(crate) fn stderr_path(&self) -> &Path {
+        &self.stderr
+    }
+
     /// What it has written to standard error so far.
     pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&fs::read(&self.stderr).unwrap()).into_owned()

@@ -1,0 +1,97 @@
+//! librdkafka's mock cluster as a broker of its own: the real protocol, no Java, no disk.
+//!
+//! The handle of a cluster may not leave its thread, so it lives on one that obeys orders. Its limits (measured): it
+//! judges no idempotence, so a repeat says nothing here; it keeps only the newest 5 MiB of a partition; and while it is
+//! down it keeps what it has, as a broker with a disk.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use rdkafka::ClientConfig;
+use rdkafka::mocking::MockCluster;
+
+use super::consumed::{Consumed, read_all_quickly};
+
+const BROKER: i32 = 1;
+const PARTITIONS: i32 = 4;
+
+enum Order {
+    Down(SyncSender<()>),
+    Up(SyncSender<()>),
+}
+
+/// A running mock cluster of one broker. It has the two topics that a gateway writes to.
+#[derive(Debug)]
+pub(crate) struct MockBroker {
+    bootstrap: String,
+    /// `None` once it is being dropped.
+    orders: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl MockBroker {
+    pub(crate) fn start() -> Self {
+        let (orders, received) = sync_channel(1);
+        let (tell, told) = sync_channel(1);
+        let thread = std::thread::spawn(move || serve(&tell, &received));
+        let bootstrap = told.recv().expect("a mock cluster starts");
+        Self { bootstrap, orders: Some(orders), thread: Some(thread) }
+    }
+
+    pub(crate) fn bootstrap(&self) -> String {
+        self.bootstrap.clone()
+    }
+
+    /// Closes every connection and refuses new ones, until [`MockBroker::up`].
+    pub(crate) fn down(&self) {
+        self.order(Order::Down);
+    }
+
+    /// Serves again, with all it had.
+    pub(crate) fn up(&self) {
+        self.order(Order::Up);
+    }
+
+    /// Every record of the topic, ordered by partition and offset. The broker must be up.
+    #[track_caller]
+    pub(crate) fn read_all(&self, topic: &str) -> Vec<Consumed> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.bootstrap());
+        read_all_quickly(config, topic)
+    }
+
+    fn order(&self, order: impl FnOnce(SyncSender<()>) -> Order) {
+        let (done, is_done) = sync_channel(1);
+        self.orders.as_ref().expect("it runs").send(order(done)).expect("the cluster's thread runs");
+        is_done.recv().expect("the cluster obeys");
+    }
+}
+
+impl Drop for MockBroker {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(tell: &SyncSender<String>, orders: &Receiver<Order>) {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("weir.readings", PARTITIONS, 1).unwrap();
+    cluster.create_topic("weir.events", 1, 1).unwrap();
+    tell.send(cluster.bootstrap_servers()).unwrap();
+    for order in orders {
+        let done = match order {
+            Order::Down(done) => {
+                cluster.broker_down(BROKER).unwrap();
+                done
+            }
+            Order::Up(done) => {
+                cluster.broker_up(BROKER).unwrap();
+                done
+            }
+        };
+        let _ = done.send(());
+    }
+}
