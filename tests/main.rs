@@ -17,8 +17,14 @@ mod flush_trace;
 #[cfg(test)]
 mod kafka_broker;
 #[cfg(test)]
+mod kill_nine;
+#[cfg(test)]
 mod outage;
+#[cfg(test)]
+mod refusing_broker;
 #[cfg(test)]
 mod started_programs;
 #[cfg(test)]
 mod systemd_unit;
+#[cfg(test)]
+mod troubled_line;
