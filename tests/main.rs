@@ -15,6 +15,12 @@ mod demo;
 #[cfg(test)]
 mod flush_trace;
 #[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod control_socket;
+#[cfg(test)]
+mod foreign_programs;
+#[cfg(test)]
 mod kafka_broker;
 #[cfg(test)]
 mod kill_nine;
@@ -22,6 +28,8 @@ mod kill_nine;
 mod outage;
 #[cfg(test)]
 mod refusing_broker;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod started_programs;
 #[cfg(test)]

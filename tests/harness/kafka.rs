@@ -246,7 +246,7 @@ fn pinned_version() -> &'static str {
 /// A port on loopback that nobody listens on, below the range from which the kernel takes ports for outgoing
 /// connections (32768 by default). In that range another client could be given the port while the broker is down,
 /// and a client that keeps asking for a dead port there can even end up connected to itself.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 20_000;
     const COUNT: u16 = 12_000;
     static TRIED: AtomicU16 = AtomicU16::new(0);

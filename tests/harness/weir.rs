@@ -22,6 +22,8 @@ pub(crate) fn weir_command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_weir"))
 }
 
+/// Far longer than any command takes.
+const COMMAND_TIME: Duration = Duration::from_secs(60);
 const STATS_EVERY: Duration = Duration::from_millis(200);
 
 /// Everything of a configuration but lines and meters. The folder holds what the daemon keeps.
@@ -149,9 +151,14 @@ impl Weir {
         process
     }
 
-    /// Runs another `weir` command on the same configuration to its end.
+    /// Runs another `weir` command on the same configuration. Panics when it has no end.
+    #[track_caller]
     pub(crate) fn command(&self, arguments: &[&str]) -> Output {
-        weir_command().args(arguments).arg("--config").arg(self.config_path()).output().unwrap()
+        let mut command = weir_command();
+        command.args(arguments).arg("--config").arg(self.config_path());
+        let mut process = Process::spawn("weir-command", &mut command);
+        let status = process.wait_end(COMMAND_TIME);
+        Output { status, stdout: process.stdout(), stderr: process.stderr().into_bytes() }
     }
 
     /// `weir outbox stats --json`.
