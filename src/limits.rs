@@ -147,7 +147,11 @@ pub const UPLINK_ABANDON: Duration = Duration::from_secs(5);
 pub const UPLINK_WHY_CHARS_MAX: usize = 300;
 
 /// Connections to the control socket at once; one more waits to be accepted.
-pub const CONTROL_CONNECTIONS_MAX: usize = 8;
+pub const CONTROL_CONNECTIONS_MAX: usize = 32;
+
+/// How long a connection to the control socket may take for one request line, or for taking the answer; then it is
+/// closed. The command line takes milliseconds, and a client that says nothing must not keep a place from others.
+pub const CONTROL_IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// Bytes of one request line on the control socket; a longer one ends the connection.
 pub const CONTROL_REQUEST_BYTES_MAX: usize = 4096;

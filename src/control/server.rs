@@ -7,10 +7,11 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::{OutboxReport, Reply, Request};
 use crate::id::Lane;
-use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_REQUEST_BYTES_MAX};
+use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_IDLE_MAX, CONTROL_REQUEST_BYTES_MAX};
 use crate::line::{self, ReadError};
 use crate::outbox::Outbox;
 use crate::uplink;
@@ -108,7 +109,7 @@ async fn converse(stream: UnixStream, served: &Served) -> io::Result<()> {
     loop {
         line.clear();
         let most = u64::try_from(CONTROL_REQUEST_BYTES_MAX).unwrap_or(u64::MAX);
-        (&mut stream).take(most).read_until(b'\n', &mut line).await?;
+        timeout(CONTROL_IDLE_MAX, (&mut stream).take(most).read_until(b'\n', &mut line)).await??;
         if line.is_empty() {
             return Ok(());
         }
@@ -120,7 +121,7 @@ async fn converse(stream: UnixStream, served: &Served) -> io::Result<()> {
         };
         let mut bytes = serde_json::to_vec(&reply)?;
         bytes.push(b'\n');
-        stream.write_all(&bytes).await?;
+        timeout(CONTROL_IDLE_MAX, stream.write_all(&bytes)).await??;
         if !is_whole {
             return Ok(());
         }
