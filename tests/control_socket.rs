@@ -163,7 +163,7 @@ fn no_client_of_the_control_socket_disturbs_the_daemon() {
     assert!(answer.contains("bad-request"), "{answer:?}");
 
     // More connections than are served at once, all of which say nothing, or half of something, and stay.
-    let mut idle: Vec<UnixStream> = (0..30).map(|_| connect(&weir)).collect();
+    let mut idle: Vec<UnixStream> = (0..40).map(|_| connect(&weir)).collect();
     for stream in idle.iter_mut().step_by(2) {
         stream.write_all(b"{\"ask\":").unwrap();
     }

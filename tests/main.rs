@@ -9,15 +9,15 @@ mod harness;
 
 #[cfg(test)]
 mod architecture;
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod control_socket;
 #[cfg(feature = "demo")]
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod flush_trace;
-#[cfg(test)]
-mod command_line;
-#[cfg(test)]
-mod control_socket;
 #[cfg(test)]
 mod foreign_programs;
 #[cfg(test)]
