@@ -21,6 +21,7 @@ fn answers(fleet: &Fleet, meter: &str) -> usize {
 
 fn arrived(broker: &MockBroker, fleet: &Fleet) -> (Vec<Arrived>, Vec<serde_json::Value>) {
     let readings = ledger::readings(&broker.read_all("weir.readings"), fleet);
+    ledger::assert_arrived_in_order(&readings, fleet);
     (readings, ledger::events(&broker.read_all("weir.events")))
 }
 

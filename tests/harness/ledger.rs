@@ -84,26 +84,40 @@ fn once_each<'c>(
 
 /// Every reading of the topic once, in the order of its first arrival by partition.
 ///
-/// Panics unless each is one that its meter said, to the last digit, no two readings are of the same answer, and each
-/// meter's readings came in the order in which it said them.
+/// Panics unless each is one that its meter said, to the last digit, no two readings are of the same answer, and by
+/// their times each meter's readings are in the order in which it said them.
 #[track_caller]
 pub(crate) fn readings(read: &[Consumed], fleet: &Fleet) -> Vec<Arrived> {
     let meter_of = |text: &str| serde_json::from_str::<Reading<'_>>(text).unwrap().meter;
     let arrived: Vec<Arrived> =
         once_each(read, "reading/1", meter_of).into_iter().map(|(id, record)| arrived(id, record)).collect();
-    for (meter, of_meter) in by_meter(&arrived) {
-        let said = fleet.volumes_of(meter);
-        let places: Vec<usize> = of_meter
-            .iter()
-            .map(|it| {
-                let place = said.iter().position(|volume| *volume == it.volume);
-                place.unwrap_or_else(|| panic!("{meter} never said {}: {it:?}", it.volume))
-            })
-            .collect();
-        let is_ordered = places.is_sorted_by(|a, b| a < b);
-        assert!(is_ordered, "{meter}: an answer makes one reading, in its order: {places:?}, {of_meter:?}");
+    for (meter, mut of_meter) in by_meter(&arrived) {
+        // As a consumer has to: after a failure a younger record may have come before an older one.
+        of_meter.sort_by_key(|it| it.read_at);
+        assert_in_order(meter, &of_meter, fleet);
     }
     arrived
+}
+
+/// Panics unless each meter's readings arrived in the order in which the meter said them. So it has to be as long as
+/// the broker fails nothing.
+#[track_caller]
+pub(crate) fn assert_arrived_in_order(arrived: &[Arrived], fleet: &Fleet) {
+    for (meter, of_meter) in by_meter(arrived) {
+        assert_in_order(meter, &of_meter, fleet);
+    }
+}
+
+#[track_caller]
+fn assert_in_order(meter: &str, readings: &[&Arrived], fleet: &Fleet) {
+    let said = fleet.volumes_of(meter);
+    let place = |it: &&Arrived| {
+        let place = said.iter().position(|volume| *volume == it.volume);
+        place.unwrap_or_else(|| panic!("{meter} never said {}: {it:?}", it.volume))
+    };
+    let places: Vec<usize> = readings.iter().map(place).collect();
+    let is_ordered = places.is_sorted_by(|a, b| a < b);
+    assert!(is_ordered, "{meter}: an answer makes one reading, in its order: {places:?}, {readings:?}");
 }
 
 fn by_meter(arrived: &[Arrived]) -> BTreeMap<&str, Vec<&Arrived>> {

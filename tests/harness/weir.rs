@@ -41,6 +41,10 @@ pub(crate) fn settings(folder: &Path, bootstrap: &str, keys: &str) -> String {
         commit_window = "200ms"
         free_min = "0 B"
 
+        [uplink]
+        start_spread = "0s"
+        retry_max = "2s"
+
         [uplink.kafka]
         brokers = ["{bootstrap}"]
         message_timeout = "1s"
