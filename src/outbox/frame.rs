@@ -4,7 +4,7 @@
 //!  offset  bytes  field (big-endian)
 //!       0      4  magic  A7 57 45 49
 //!       4      1  format version, 1
-//!       5      1  class: 1 reading, 2 event, 3 refused record, 255 cursor
+//!       5      1  class: 1 reading, 2 event, 3 refused record, 254 begun, 255 cursor
 //!       6      1  part, from 0        a record longer than one value is several frames of one sequence
 //!       7      1  parts, 1 and up
 //!       8      4  generation
@@ -38,7 +38,9 @@ pub(super) enum Class {
     Event,
     /// A record that the broker refused, in the lane of refused ones.
     Refused,
-    /// Not a record: what the broker has acknowledged. Framed so that salvage finds it too.
+    /// Not a record: what was last given before the segment was begun. Framed so that salvage finds it too.
+    Begun,
+    /// Not a record: what the broker has acknowledged.
     Cursor,
 }
 
@@ -48,12 +50,13 @@ impl Class {
             Self::Reading => 1,
             Self::Event => 2,
             Self::Refused => 3,
+            Self::Begun => 254,
             Self::Cursor => 255,
         }
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        [Self::Reading, Self::Event, Self::Refused, Self::Cursor]
+        [Self::Reading, Self::Event, Self::Refused, Self::Begun, Self::Cursor]
             .into_iter()
             .find(|class| class.code() == code)
     }

@@ -5,7 +5,6 @@
 //! store fails twice in a row the keeper stops and says so; the daemon then leaves with exit code 75 and starts anew,
 //! because a panic in one of sled's background threads may have poisoned the process.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
@@ -15,12 +14,13 @@ use std::time::Duration;
 use rustix::fs::{FlockOperation, flock, statvfs};
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_wire::stored::{Event, Record, What};
-use weir_wire::{GapCause, GapOfMeter, Raw};
+use weir_wire::{GapCause, Raw};
 
 use super::frame::{Class, Header};
 use super::handle::{AppendError, Encoded, LaneStats, Outbox, Previous, Request, Stats, Stored};
-use super::lane::{Findings, Lane as LaneStore, Missing};
-use super::store::StoreError;
+use super::lane::{Findings, Missing, SegmentedLane};
+use super::retention::gaps;
+use super::store::{StoreError, sync_directory};
 use super::{Config, WhenFull};
 use crate::clock::{self, Moment};
 use crate::id::{Generation, Lane, RecordName};
@@ -123,17 +123,17 @@ struct Keeper {
     urgent: Kept,
     readings: Kept,
     /// What the broker refused for good. Never sent.
-    refused: LaneStore,
-    /// Whether appends of readings are refused because there is no room for a further segment.
-    full: bool,
+    refused: SegmentedLane,
     under_pressure: bool,
 }
 
 /// One lane with what the keeper remembers beside the store.
 struct Kept {
     lane: Lane,
-    store: LaneStore,
+    store: SegmentedLane,
     disk_bytes_max: u64,
+    /// Whether there is no room to begin a further segment.
+    full: bool,
     /// Who waits for the commit to come.
     receipts: Vec<(u64, oneshot::Sender<Result<RecordName, AppendError>>)>,
     /// Since when the oldest of them waits.
@@ -155,11 +155,14 @@ impl Keeper {
         let mut open = |name: &str| {
             let directory = config.directory.join(name);
             let (lane, found) =
-                LaneStore::open(&directory, &quarantine, generation, config.segment_payload_bytes)?;
+                SegmentedLane::open(&directory, &quarantine, generation, config.segment_payload_bytes)?;
             findings.damaged.extend(found.damaged);
             Ok::<_, StoreError>(lane)
         };
         let (urgent, readings, refused) = (open("urgent")?, open("readings")?, open("refused")?);
+        // The lanes' own entries, and the outbox's.
+        sync_directory(&config.directory)?;
+        config.directory.parent().map_or(Ok(()), sync_directory)?;
         let (of_readings, of_urgent) = (readings.previous()?, urgent.previous()?);
         // Every start writes an event, so the urgent lane knows the last generation best.
         let previous = of_urgent.or(of_readings).map(|(generation, _)| Previous {
@@ -168,8 +171,7 @@ impl Keeper {
         });
         let (urgent, urgent_durable) = Kept::new(Lane::Urgent, urgent, config.urgent_bytes_max);
         let (readings, readings_durable) = Kept::new(Lane::Readings, readings, config.readings_bytes_max);
-        let mut keeper =
-            Self { config, generation, pulse, urgent, readings, refused, full: false, under_pressure: false };
+        let mut keeper = Self { config, generation, pulse, urgent, readings, refused, under_pressure: false };
         keeper.report(Lane::Readings, findings)?;
         Ok((keeper, [urgent_durable, readings_durable], previous))
     }
@@ -185,13 +187,18 @@ impl Keeper {
                 Ok(Some(request)) => Some(request),
                 Err(_elapsed) => None,
             };
-            // Whatever else is waiting already shares the commit, as far as one commit may reach.
-            while let Some(request) = next {
+            // What else is waiting already shares the commit. But a read takes its time, and readers may not keep a
+            // commit that is due from coming.
+            while let Some(request) = next.take() {
+                let takes_time = !matches!(request, Request::Append { .. } | Request::Acknowledge { .. });
                 if let Request::Close { reply } = request {
                     return Ok(Some(reply));
                 }
                 self.handle(request)?;
-                next = if self.is_batch_full() { None } else { requests.try_recv().ok() };
+                if self.is_batch_full() || takes_time && self.until_due().is_zero() {
+                    break;
+                }
+                next = requests.try_recv().ok();
             }
             self.pulse.beat();
             self.commit_due()?;
@@ -207,7 +214,7 @@ impl Keeper {
             }
             Request::Acknowledge { lane, up_to } => {
                 self.kept(lane).acknowledge(up_to);
-                if self.full && self.kept(lane).store.has_drained_segment() {
+                if self.kept(lane).full && self.kept(lane).store.has_drained_segment() {
                     self.commit(lane)?;
                 }
             }
@@ -225,9 +232,9 @@ impl Keeper {
 
     fn append(&mut self, record: Encoded, receipt: oneshot::Sender<Result<RecordName, AppendError>>) {
         let Encoded { lane, class, at, meter, bytes } = record;
-        let full = self.full && lane == Lane::Readings;
         let kept = self.kept(lane);
-        let refusal = if full {
+        // Events find room in a segment that is already full: they are few, and they tell of the trouble.
+        let refusal = if kept.full && (lane == Lane::Readings || kept.store.is_overfull()) {
             Some(AppendError::Full)
         } else if bytes.len() > limits::RECORD_BYTES_MAX {
             Some(AppendError::TooLong { bytes: bytes.len() })
@@ -326,8 +333,10 @@ impl Keeper {
                 self.commit(lane)?;
             }
         }
-        if self.full {
-            self.roll_if_full(Lane::Readings)?;
+        for lane in Lane::ALL {
+            if self.kept(lane).full {
+                self.roll_if_full(lane)?;
+            }
         }
         Ok(())
     }
@@ -345,10 +354,10 @@ impl Keeper {
             return Ok(());
         }
         let has_room = self.make_room(lane)?;
-        if lane == Lane::Readings && self.full == has_room {
-            self.full = !has_room;
-            let full = self.full;
-            tracing::warn!(full, "room for readings in the outbox");
+        let kept = self.kept(lane);
+        if kept.full == has_room {
+            kept.full = !has_room;
+            tracing::warn!(%lane, full = kept.full, "room for a further segment of the outbox");
         }
         if has_room {
             self.kept(lane).store.roll()?;
@@ -361,33 +370,46 @@ impl Keeper {
     fn make_room(&mut self, lane: Lane) -> Result<bool, StoreError> {
         let needed = limits::segment_disk_bytes_max(self.config.segment_payload_bytes);
         let policy = if lane == Lane::Urgent { WhenFull::DropOldest } else { self.config.when_full };
+        let mut made_room_on_disk = false;
         loop {
             let free = statvfs(&self.config.directory).map_err(io::Error::from)?;
             let free_bytes = free.f_bavail.saturating_mul(free.f_frsize);
+            let is_disk_short = free_bytes < self.config.free_bytes_min + needed;
             let kept = self.kept(lane);
-            let fits = kept.store.disk_bytes() + needed <= kept.disk_bytes_max;
-            if fits && free_bytes >= self.config.free_bytes_min + needed {
+            let is_over_quota = kept.store.disk_bytes() + needed > kept.disk_bytes_max;
+            // Below the floor one segment goes for the one that comes: whatever fills the disk, it must not cost the
+            // whole history.
+            if !is_over_quota && (!is_disk_short || made_room_on_disk) {
                 return Ok(true);
             }
             if policy == WhenFull::StopPolling || !self.kept(lane).store.has_closed() {
                 return Ok(false);
             }
             self.drop_oldest(lane)?;
+            made_room_on_disk = true;
+            self.pulse.beat();
         }
     }
 
     /// Drops the oldest segment: first its gap is flushed in the urgent lane, then it goes.
     fn drop_oldest(&mut self, lane: Lane) -> Result<(), StoreError> {
-        let (headers, findings) = self.kept(lane).store.waiting_in_oldest()?;
+        let mut findings = Findings::default();
+        let headers = self.kept(lane).store.waiting_in_oldest(&mut findings)?;
         self.report(lane, findings)?;
         let dropped = u64::try_from(headers.len()).unwrap_or(u64::MAX);
         if dropped > 0 {
             tracing::error!(%lane, dropped, "outbox full, the oldest records are dropped");
         }
+        let id = |header: &Header| {
+            let Header { generation, sequence, .. } = *header;
+            RecordName { generation, lane, sequence }.id(&self.config.gateway)
+        };
+        // The ids say which drop this is, should a crash before it is done make it be told twice.
+        let ids = headers.first().zip(headers.last()).map(|(first, last)| [id(first), id(last)]);
         for meters in gaps(headers) {
             let lost = meters.iter().map(|gap| gap.count).sum();
             let meters = if lane == Lane::Readings { meters } else { Vec::new() };
-            self.add_event(What::Gap { cause: GapCause::Retention, meters, ids: None, lost });
+            self.add_event(What::Gap { cause: GapCause::Retention, meters, ids: ids.clone(), lost });
         }
         self.urgent.commit(self.generation)?;
         let generation = self.generation;
@@ -414,7 +436,11 @@ impl Keeper {
             return Ok(());
         }
         for damage in findings.damaged {
-            self.add_event(What::OutboxDamaged { detail: damage.detail, salvaged: damage.salvaged, lost: 0 });
+            self.add_event(What::OutboxDamaged {
+                detail: damage.detail,
+                salvaged: damage.salvaged,
+                lost: damage.lost,
+            });
         }
         for Missing { generation, from, to } in findings.missing {
             let lost = to - from + 1;
@@ -436,9 +462,13 @@ impl Keeper {
     }
 
     fn stats(&mut self) -> Result<Stats, StoreError> {
-        let mut findings = Findings::default();
-        let (urgent, readings) = (self.urgent.stats(&mut findings)?, self.readings.stats(&mut findings)?);
-        self.report(Lane::Readings, findings)?;
+        let [urgent, readings] = Lane::ALL.map(|lane| {
+            let mut findings = Findings::default();
+            let stats = self.kept(lane).stats(&mut findings)?;
+            self.report(lane, findings)?;
+            Ok::<_, StoreError>(stats)
+        });
+        let (urgent, readings) = (urgent?, readings?);
         let quarantined = fs::read_dir(self.config.directory.join("quarantine")).map_or(0, Iterator::count);
         Ok(Stats {
             generation: self.generation.to_string(),
@@ -461,16 +491,29 @@ impl Keeper {
         for kept in [&mut urgent, &mut readings] {
             kept.commit(generation)?;
         }
-        [urgent.store, readings.store, refused].into_iter().try_for_each(LaneStore::close)
+        [urgent.store, readings.store, refused].into_iter().try_for_each(SegmentedLane::close)
     }
 }
 
 impl Kept {
-    fn new(lane: Lane, store: LaneStore, disk_bytes_max: u64) -> (Self, watch::Receiver<u64>) {
+    fn new(lane: Lane, store: SegmentedLane, disk_bytes_max: u64) -> (Self, watch::Receiver<u64>) {
         let (durable, receiver) = watch::channel(store.durable());
         let counted = LaneStats::default();
         let (receipts, since, cursor_moved) = (Vec::new(), None, None);
-        (Self { lane, store, disk_bytes_max, receipts, since, cursor_moved, durable, counted }, receiver)
+        (
+            Self {
+                lane,
+                store,
+                disk_bytes_max,
+                full: false,
+                receipts,
+                since,
+                cursor_moved,
+                durable,
+                counted,
+            },
+            receiver,
+        )
     }
 
     fn is_full(&self) -> bool {
@@ -495,8 +538,12 @@ impl Kept {
 
     fn commit(&mut self, generation: Generation) -> Result<(), StoreError> {
         let before = self.store.durable();
-        self.store.commit()?;
-        self.store.drop_drained()?;
+        if let Err(error) = self.store.commit() {
+            for (_, receipt) in self.receipts.drain(..) {
+                let _ = receipt.send(Err(AppendError::Store(error.to_string())));
+            }
+            return Err(error);
+        }
         (self.since, self.cursor_moved) = (None, None);
         let durable = self.store.durable();
         if durable > before {
@@ -509,7 +556,7 @@ impl Kept {
             }
             self.durable.send_replace(durable);
         }
-        Ok(())
+        self.store.drop_drained()
     }
 
     fn stats(&mut self, findings: &mut Findings) -> Result<LaneStats, StoreError> {
@@ -525,17 +572,4 @@ impl Kept {
             ..self.counted.clone()
         })
     }
-}
-
-/// Counts dropped records by meter and time, in portions of one event each.
-fn gaps(headers: Vec<Header>) -> VecDeque<Vec<GapOfMeter>> {
-    let mut by_meter = BTreeMap::<String, GapOfMeter>::new();
-    for Header { meter, at, .. } in headers {
-        let gap = by_meter.entry(meter.clone()).or_insert(GapOfMeter { meter, count: 0, from: at, to: at });
-        gap.count += 1;
-        gap.from = gap.from.min(at);
-        gap.to = gap.to.max(at);
-    }
-    let all: Vec<GapOfMeter> = by_meter.into_values().collect();
-    all.chunks(limits::GAP_METERS_MAX).map(<[GapOfMeter]>::to_vec).collect()
 }

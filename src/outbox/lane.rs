@@ -10,16 +10,21 @@
 //! Sequences are dense. What is missing between two of them when they are read was lost to damage, and is counted then,
 //! at the one place where every record passes. Segments are named after their first sequence, so none has to be opened
 //! to know where a record is; at most two are open at a time, the active one and the one being drained.
+//!
+//! Two rules keep sled's ways with damage out: **the active segment is always a file that this process has made** (a start
+//! moves the newest segment's records into a fresh one, a failed commit begins a new one), and **a closed segment is
+//! compared with a scan of its raw bytes before it is believed**.
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::frame::{self, Class, Header};
-use super::salvage::{self, Damage};
+use super::layout::{existing_segments, interrupted_moves, make_segment, remove_segment, segment_path};
+use super::reads::{Read, Reads};
+use super::salvage::{self, Damage, Scanned};
 use super::store::{self, Key, Segment, StoreError};
 use crate::id::Generation;
 
@@ -29,7 +34,7 @@ const BEGUN: &str = "begun";
 
 /// One lane on disk. Every method blocks; all are called from the keeper's thread.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct SegmentedLane {
     directory: PathBuf,
     quarantine: PathBuf,
     segment_payload_bytes: u64,
@@ -62,13 +67,6 @@ struct Active {
     payload_bytes: u64,
 }
 
-/// A record read back.
-#[derive(Debug)]
-pub(super) struct Read {
-    pub(super) header: Header,
-    pub(super) payload: Vec<u8>,
-}
-
 /// Records that are gone: sequences `from..=to`, and the generation of the record after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Missing {
@@ -84,9 +82,9 @@ pub(super) struct Findings {
     pub(super) missing: Vec<Missing>,
 }
 
-impl Lane {
-    /// Opens the lane in this directory, or makes it. Finishes what the last stop left half done; sets a damaged newest
-    /// segment aside.
+impl SegmentedLane {
+    /// Opens the lane in this directory, or makes it. Finishes what the last stop left half done, and moves the newest
+    /// segment's records into a fresh file.
     pub(super) fn open(
         directory: &Path,
         quarantine: &Path,
@@ -95,20 +93,26 @@ impl Lane {
     ) -> Result<(Self, Findings), StoreError> {
         fs::create_dir_all(directory)?;
         let mut findings = Findings::default();
-        findings.damaged.extend(salvage::finish(directory, quarantine)?);
+        for first in interrupted_moves(directory)? {
+            findings.damaged.extend(salvage::finish(directory, quarantine, first)?);
+        }
         let mut firsts = existing_segments(directory)?;
-        let (first, segment) = match firsts.pop() {
-            None => (1, make_segment(directory, 1, 0, (generation, 0))?),
-            Some(first) => match Segment::open(&segment_path(directory, first)) {
-                Ok(segment) => (first, segment),
-                Err(error) => {
-                    findings.damaged.push(salvage::set_aside(directory, quarantine, first, &error)?);
-                    (first, Segment::open(&segment_path(directory, first))?)
-                }
-            },
+        let first = match firsts.pop() {
+            Some(first) => {
+                findings.damaged.extend(salvage::renew(directory, quarantine, first)?);
+                first
+            }
+            None => {
+                make_segment(directory, 1, [], &[cursor_mark(0), begun_mark(generation, 0)])?;
+                1
+            }
         };
-        let cursor = cursor_of(&segment)?.unwrap_or_else(|| firsts.first().map_or(first, |first| *first) - 1);
-        let last = last_of(&segment)?.map_or(first - 1, |(_, sequence)| sequence.max(first - 1)).max(cursor);
+        let segment = Segment::open(&segment_path(directory, first))?;
+        let cursor = match sequence_of(&segment, CURSOR)? {
+            Some((_, cursor)) => cursor,
+            None => cursor_before(directory, &firsts)?.unwrap_or(firsts.first().unwrap_or(&first) - 1),
+        };
+        let last = segment.last_key()?.map_or(first - 1, |(sequence, _)| sequence).max(cursor);
         let closed =
             |first| ClosedSegment { first, disk_bytes: store::disk_bytes(&segment_path(directory, first)) };
         let lane = Self {
@@ -132,7 +136,13 @@ impl Lane {
 
     /// The last generation that wrote here and the last sequence it gave; `None` in a new lane.
     pub(super) fn previous(&self) -> Result<Option<(Generation, u64)>, StoreError> {
-        Ok(last_of(&self.active.segment)?.filter(|(_, sequence)| *sequence > 0))
+        let segment = &self.active.segment;
+        let Some(key) = segment.last_key()? else {
+            return Ok(sequence_of(segment, BEGUN)?.filter(|(_, sequence)| *sequence > 0));
+        };
+        let value = segment.values_from(key).next().transpose()?;
+        let frame = value.as_ref().and_then(|(_, bytes)| frame::parse(bytes));
+        Ok(Some((frame.map_or(Generation(0), |frame| frame.header.generation), key.0)))
     }
 
     /// Takes a record into the commit to come and gives it its sequence.
@@ -154,18 +164,20 @@ impl Lane {
 
     /// The group commit: writes what is pending and the cursor, makes both durable.
     ///
-    /// When the store fails, it is opened anew and the same records are written again under the same names, once; they
-    /// have not been told to anybody yet.
+    /// After a failure nothing is written behind what may be torn: the same records, which nobody has been told of yet,
+    /// go under the same names into a new segment. (Linux tells of a failed write-back once and then shows the lost
+    /// pages as good, so a second sync of the same file proves nothing.)
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
         if self.pending.is_empty() && self.cursor == self.flushed_cursor {
             return Ok(());
         }
-        if let Err(error) = self.write_and_sync() {
-            tracing::warn!(lane = %self.directory.display(), %error, "commit failed, opening the segment anew");
-            self.active.segment.reopen()?;
-            self.write_and_sync()?;
+        match self.write_and_sync() {
+            Ok(()) => self.active.payload_bytes += u64::try_from(self.pending_bytes).unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!(lane = %self.directory.display(), %error, "commit failed, beginning a new segment");
+                self.begin_after_failure()?;
+            }
         }
-        self.active.payload_bytes += u64::try_from(self.pending_bytes).unwrap_or_default();
         self.pending.clear();
         self.pending_bytes = 0;
         self.durable = self.next - 1;
@@ -174,10 +186,32 @@ impl Lane {
     }
 
     fn write_and_sync(&self) -> Result<(), StoreError> {
-        let marks = [(CURSOR, cursor_frame(self.cursor))];
+        let marks = [cursor_mark(self.cursor)];
         let marks = if self.cursor == self.flushed_cursor { &[] } else { marks.as_slice() };
         self.active.segment.put(self.pending.iter().cloned(), marks)?;
         self.active.segment.sync()
+    }
+
+    fn begin_after_failure(&mut self) -> Result<(), StoreError> {
+        if let Err(error) = self.active.segment.close() {
+            tracing::warn!(%error, "closing a failed segment");
+        }
+        let (failed, first) = (self.active.first, self.durable + 1);
+        if failed == first {
+            // Nothing in it was ever told.
+            remove_segment(&self.directory, failed)?;
+        }
+        let pending = self.pending.iter().cloned();
+        let marks = [cursor_mark(self.cursor), begun_mark(self.generation, self.durable)];
+        make_segment(&self.directory, first, pending, &marks)?;
+        self.active.segment = Segment::open(&segment_path(&self.directory, first))?;
+        self.active.first = first;
+        self.active.payload_bytes = u64::try_from(self.pending_bytes).unwrap_or_default();
+        if failed != first {
+            let disk_bytes = store::disk_bytes(&segment_path(&self.directory, failed));
+            self.closed.push_back(ClosedSegment { first: failed, disk_bytes });
+        }
+        Ok(())
     }
 
     /// Whether the active segment has its fill.
@@ -185,12 +219,18 @@ impl Lane {
         self.active.payload_bytes >= self.segment_payload_bytes
     }
 
+    /// Whether the active segment has twice its fill: there is no room to begin another, and appends must be refused.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.active.payload_bytes >= 2 * self.segment_payload_bytes
+    }
+
     /// Begins a new segment. Nothing may be pending.
     pub(super) fn roll(&mut self) -> Result<(), StoreError> {
-        let segment =
-            make_segment(&self.directory, self.next, self.cursor, (self.generation, self.next - 1))?;
+        let marks = [cursor_mark(self.cursor), begun_mark(self.generation, self.next - 1)];
+        make_segment(&self.directory, self.next, [], &marks)?;
+        let segment = Segment::open(&segment_path(&self.directory, self.next))?;
         let new = Active { first: self.next, segment, payload_bytes: 0 };
-        let full = std::mem::replace(&mut self.active, new);
+        let mut full = std::mem::replace(&mut self.active, new);
         let disk_bytes = full.segment.disk_bytes();
         full.segment.close()?;
         self.closed.push_back(ClosedSegment { first: full.first, disk_bytes });
@@ -208,22 +248,20 @@ impl Lane {
         self.end_of_oldest().is_some_and(|end| end <= self.cursor)
     }
 
-    /// Removes the closed segments that lie wholly behind the flushed cursor; returns how many.
-    pub(super) fn drop_drained(&mut self) -> Result<u64, StoreError> {
-        let mut dropped = 0;
+    /// Removes the closed segments that lie wholly behind the flushed cursor.
+    pub(super) fn drop_drained(&mut self) -> Result<(), StoreError> {
         while self.end_of_oldest().is_some_and(|end| end <= self.flushed_cursor) {
             let Some(segment) = self.closed.pop_front() else { break };
-            if let Some((_, open)) = self.draining.take_if(|(first, _)| *first == segment.first) {
+            if let Some((_, mut open)) = self.draining.take_if(|(first, _)| *first == segment.first) {
                 open.close()?;
             }
             remove_segment(&self.directory, segment.first)?;
-            dropped += 1;
         }
-        Ok(dropped)
+        Ok(())
     }
 
     /// Moves the cursor over the oldest closed segment, whether its records are acknowledged or not. The next commit and
-    /// [`Lane::drop_drained`] remove it.
+    /// [`SegmentedLane::drop_drained`] remove it.
     pub(super) fn give_up_oldest(&mut self) {
         if let Some(end) = self.end_of_oldest() {
             self.cursor = self.cursor.max(end);
@@ -231,18 +269,17 @@ impl Lane {
     }
 
     /// The headers of the records still waiting in the oldest closed segment.
-    pub(super) fn waiting_in_oldest(&mut self) -> Result<(Vec<Header>, Findings), StoreError> {
-        let Some(end) = self.end_of_oldest() else { return Ok(Default::default()) };
-        let mut findings = Findings::default();
+    pub(super) fn waiting_in_oldest(&mut self, findings: &mut Findings) -> Result<Vec<Header>, StoreError> {
         let mut headers = Vec::new();
+        let Some(end) = self.end_of_oldest() else { return Ok(headers) };
         let mut after = self.cursor;
         while after < end {
-            let reads = self.read(after, 1000, usize::MAX, &mut findings)?;
+            let reads = self.read(after, 1000, usize::MAX, findings)?;
             let Some(last) = reads.last() else { break };
             after = last.header.sequence;
             headers.extend(reads.into_iter().map(|read| read.header).filter(|header| header.sequence <= end));
         }
-        Ok((headers, findings))
+        Ok(headers)
     }
 
     fn end_of_oldest(&self) -> Option<u64> {
@@ -252,7 +289,7 @@ impl Lane {
 
     /// Durable records after this sequence and after the cursor, in order.
     ///
-    /// A closed segment that turns out to be damaged is set aside and read as far as it could be salvaged.
+    /// A closed segment that turns out to be damaged is set aside, once, and read as far as it could be salvaged.
     pub(super) fn read(
         &mut self,
         after: u64,
@@ -260,30 +297,29 @@ impl Lane {
         bytes_max: usize,
         findings: &mut Findings,
     ) -> Result<Vec<Read>, StoreError> {
-        let mut reads = Reads { records: Vec::new(), bytes: 0, records_max, bytes_max };
-        let mut from = after.max(self.cursor) + 1;
+        let mut reads = Reads::new(records_max, bytes_max);
+        let expected = after.max(self.cursor) + 1;
+        let mut from = expected;
+        let mut mended = None;
         while from <= self.durable && !reads.is_full() {
             let (first, end) = self.segment_of(from);
-            let read = if first == self.active.first {
-                reads.take_from(&self.active.segment, from, end)
-            } else {
-                self.draining(first).and_then(|segment| reads.take_from(segment, from, end))
-            };
+            if first == self.active.first {
+                from = reads.take_from(&self.active.segment, from, end)?;
+                continue;
+            }
+            let read =
+                self.draining(first, end, findings).and_then(|segment| reads.take_from(segment, from, end));
             match read {
                 Ok(next) => from = next,
-                Err(error) if first != self.active.first => {
-                    self.draining = None;
-                    findings.damaged.push(salvage::set_aside(
-                        &self.directory,
-                        &self.quarantine,
-                        first,
-                        &error,
-                    )?);
+                Err(error) if mended != Some(first) && !error.is_the_machines() => {
+                    mended = Some(first);
+                    let scanned = salvage::scan(&segment_path(&self.directory, first))?;
+                    self.set_aside((first, end), scanned, &error.to_string(), findings)?;
+                    from = reads.records.last().map_or(from, |read| read.header.sequence + 1);
                 }
                 Err(error) => return Err(error),
             }
         }
-        let expected = after.max(self.cursor) + 1;
         findings.missing.extend(self.missing(expected, from, &reads.records));
         Ok(reads.records)
     }
@@ -313,15 +349,37 @@ impl Lane {
         (self.closed.get(index).map_or(sequence, |segment| segment.first), end)
     }
 
-    fn draining(&mut self, first: u64) -> Result<&Segment, StoreError> {
-        if let Some((_, other)) = self.draining.take_if(|(open, _)| *open != first) {
+    /// The closed segment `first..=end`, open and compared with its raw bytes.
+    fn draining(&mut self, first: u64, end: u64, findings: &mut Findings) -> Result<&Segment, StoreError> {
+        if let Some((_, mut other)) = self.draining.take_if(|(open, _)| *open != first) {
             other.close()?;
         }
         let path = segment_path(&self.directory, first);
-        match self.draining {
-            Some((_, ref segment)) => Ok(segment),
-            None => Ok(&self.draining.insert((first, Segment::open(&path)?)).1),
+        if self.draining.is_none() {
+            let scanned = salvage::scan(&path)?;
+            let opened = match Segment::open(&path).and_then(|segment| compared(segment, &scanned, end)) {
+                Err(error) if !error.is_the_machines() => {
+                    self.set_aside((first, end), scanned, &error.to_string(), findings)?;
+                    Segment::open(&path)
+                }
+                opened => opened,
+            };
+            self.draining = Some((first, opened?));
         }
+        self.draining.as_ref().map(|(_, segment)| segment).ok_or(StoreError::NotOpen)
+    }
+
+    fn set_aside(
+        &mut self,
+        (first, end): (u64, u64),
+        scanned: Scanned,
+        why: &str,
+        findings: &mut Findings,
+    ) -> Result<(), StoreError> {
+        self.draining = None;
+        let damage = salvage::set_aside(&self.directory, &self.quarantine, (first, end), scanned, why)?;
+        findings.damaged.extend(damage);
+        Ok(())
     }
 
     /// Records that wait for an acknowledgement.
@@ -354,144 +412,58 @@ impl Lane {
         !self.closed.is_empty()
     }
 
-    /// Bytes of disk of the closed segments.
-    pub(super) fn closed_disk_bytes(&self) -> u64 {
-        self.closed.iter().map(|segment| segment.disk_bytes).sum()
-    }
-
     /// Bytes of disk of all segments.
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.closed_disk_bytes() + self.active.segment.disk_bytes()
+        let closed: u64 = self.closed.iter().map(|segment| segment.disk_bytes).sum();
+        closed + self.active.segment.disk_bytes()
     }
 
     /// Closes the store in good order. Nothing may be pending.
-    pub(super) fn close(self) -> Result<(), StoreError> {
-        if let Some((_, segment)) = self.draining {
+    pub(super) fn close(mut self) -> Result<(), StoreError> {
+        if let Some((_, segment)) = &mut self.draining {
             segment.close()?;
         }
         self.active.segment.close()
     }
 }
 
-/// Records as they are put together from frames, up to a bound.
-struct Reads {
-    records: Vec<Read>,
-    bytes: usize,
-    records_max: usize,
-    bytes_max: usize,
-}
-
-impl Reads {
-    fn is_full(&self) -> bool {
-        self.records.len() >= self.records_max || self.bytes >= self.bytes_max
-    }
-
-    /// Takes records `from..=end` from a segment; returns the sequence to go on from.
-    fn take_from(&mut self, segment: &Segment, from: u64, end: u64) -> Result<u64, StoreError> {
-        let mut parts: Vec<(u8, u8, Read)> = Vec::new();
-        for value in segment.values_from((from, 0)) {
-            let ((sequence, _), bytes) = value?;
-            if sequence > end {
-                break;
-            }
-            // A value whose frame does not hold is as good as absent: the caller counts what is missing.
-            let Some(frame) = frame::parse(&bytes).filter(|frame| frame.header.sequence == sequence) else {
-                continue;
-            };
-            if parts.first().is_some_and(|(_, _, read)| read.header.sequence != sequence) {
-                parts.clear();
-            }
-            parts.push((
-                frame.part,
-                frame.parts,
-                Read { payload: frame.payload.to_vec(), header: frame.header },
-            ));
-            if parts.len() == usize::from(frame.parts) {
-                self.finish(&mut parts);
-                if self.is_full() {
-                    return Ok(sequence + 1);
-                }
-            }
+/// The segment, when it shows every record up to `end` that its raw bytes hold.
+fn compared(mut segment: Segment, scanned: &Scanned, end: u64) -> Result<Segment, StoreError> {
+    for key in scanned.values.keys().take_while(|(sequence, _)| *sequence <= end) {
+        if !segment.has(*key)? {
+            let _ = segment.close();
+            return Err(StoreError::Hides(key.0));
         }
-        Ok(end + 1)
     }
-
-    fn finish(&mut self, parts: &mut Vec<(u8, u8, Read)>) {
-        let mut whole = parts.drain(..).map(|(_, _, read)| read);
-        let Some(mut record) = whole.next() else { return };
-        for part in whole {
-            record.payload.extend(part.payload);
-        }
-        self.bytes += record.payload.len();
-        self.records.push(record);
-    }
+    Ok(segment)
 }
 
-/// Makes a durable, empty segment under its final name.
-///
-/// It is made under another name, closed, and renamed, so that a segment with its final name was whole once.
-fn make_segment(
-    directory: &Path,
-    first: u64,
-    cursor: u64,
-    (generation, last): (Generation, u64),
-) -> Result<Segment, StoreError> {
-    let begun = [&generation.0.to_be_bytes()[..], &last.to_be_bytes()].concat();
-    fill_segment(directory, first, [], &[(CURSOR, cursor_frame(cursor)), (BEGUN, begun)])?;
-    Segment::open(&segment_path(directory, first))
-}
-
-/// Makes a durable, closed segment with these contents under its final name.
-pub(super) fn fill_segment(
-    directory: &Path,
-    first: u64,
-    values: impl IntoIterator<Item = (Key, Vec<u8>)>,
-    marks: &[(&str, Vec<u8>)],
-) -> Result<(), StoreError> {
-    let making = directory.join(format!("new-{first:020}"));
-    if making.exists() {
-        fs::remove_dir_all(&making)?;
-    }
-    let segment = Segment::open(&making)?;
-    segment.put(values, marks)?;
-    segment.sync_new()?;
-    segment.close()?;
-    fs::rename(&making, segment_path(directory, first))?;
-    Ok(store::sync_directory(directory)?)
-}
-
-/// The cursor as it lies in a segment.
+/// The acknowledged sequence as it lies in a segment: framed, so that salvage finds it too.
 pub(super) fn cursor_mark(cursor: u64) -> (&'static str, Vec<u8>) {
-    (CURSOR, cursor_frame(cursor))
+    (CURSOR, mark(Class::Cursor, Generation(0), cursor))
 }
 
-fn cursor_frame(cursor: u64) -> Vec<u8> {
-    let header = Header {
-        class: Class::Cursor,
-        generation: Generation(0),
-        sequence: cursor,
-        at: Timestamp::UNIX_EPOCH,
-        meter: String::new(),
-    };
+/// The generation and the last sequence given before a segment was begun.
+pub(super) fn begun_mark(generation: Generation, last: u64) -> (&'static str, Vec<u8>) {
+    (BEGUN, mark(Class::Begun, generation, last))
+}
+
+fn mark(class: Class, generation: Generation, sequence: u64) -> Vec<u8> {
+    let header = Header { class, generation, sequence, at: Timestamp::UNIX_EPOCH, meter: String::new() };
     frame::cut(&header, &[]).concat()
 }
 
-fn cursor_of(segment: &Segment) -> Result<Option<u64>, StoreError> {
-    let mark = segment.mark(CURSOR)?.unwrap_or_default();
-    Ok(frame::parse(&mark).map(|frame| frame.header.sequence))
+fn sequence_of(segment: &Segment, mark: &str) -> Result<Option<(Generation, u64)>, StoreError> {
+    let mark = segment.mark(mark)?.unwrap_or_default();
+    Ok(frame::parse(&mark).map(|frame| (frame.header.generation, frame.header.sequence)))
 }
 
-/// The generation and sequence of the last record of a segment, or of the last before it when it is empty.
-fn last_of(segment: &Segment) -> Result<Option<(Generation, u64)>, StoreError> {
-    if let Some(key) = segment.last_key()? {
-        let value = segment.values_from(key).next().transpose()?;
-        let frame = value.as_ref().and_then(|(_, bytes)| frame::parse(bytes));
-        return Ok(Some((frame.map_or(Generation(0), |frame| frame.header.generation), key.0)));
+/// The cursor as the newest of these closed segments knew it when it was closed.
+fn cursor_before(lane: &Path, firsts: &[u64]) -> Result<Option<u64>, StoreError> {
+    match firsts.last() {
+        Some(first) => Ok(salvage::scan(&segment_path(lane, *first))?.cursor),
+        None => Ok(None),
     }
-    let begun = segment.mark(BEGUN)?.unwrap_or_default();
-    let Some((generation, last)) = begun.split_first_chunk::<4>() else { return Ok(None) };
-    let Some(last) = last.first_chunk::<8>() else { return Ok(None) };
-    Ok(Some((Generation(u32::from_be_bytes(*generation)), u64::from_be_bytes(*last))))
 }
 
 fn payload_bytes(segment: &Segment) -> Result<u64, StoreError> {
@@ -500,34 +472,4 @@ fn payload_bytes(segment: &Segment) -> Result<u64, StoreError> {
         bytes += u64::try_from(value?.1.len()).unwrap_or_default();
     }
     Ok(bytes)
-}
-
-/// The path of the segment with this first sequence.
-pub(super) fn segment_path(directory: &Path, first: u64) -> PathBuf {
-    directory.join(format!("{first:020}"))
-}
-
-fn remove_segment(directory: &Path, first: u64) -> io::Result<()> {
-    let dead = directory.join(format!("dead-{first:020}"));
-    fs::rename(segment_path(directory, first), &dead)?;
-    store::sync_directory(directory)?;
-    fs::remove_dir_all(dead)
-}
-
-/// First sequences of the segments in a lane's directory, ascending. Removes what was half made or half removed.
-fn existing_segments(directory: &Path) -> io::Result<Vec<u64>> {
-    let mut firsts = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("new-") || name.starts_with("dead-") {
-            fs::remove_dir_all(entry.path())?;
-        } else if let Some(first) = name.parse().ok().filter(|first| *first > 0) {
-            firsts.push(first);
-        } else {
-            tracing::warn!(path = %entry.path().display(), "not part of the outbox, left alone");
-        }
-    }
-    firsts.sort_unstable();
-    Ok(firsts)
 }

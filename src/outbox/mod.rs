@@ -11,8 +11,8 @@
 //!    one. Acknowledging moves the cursor; nothing else ever removes a record, except the policy of promise 4.
 //! 4. **Bounded.** Lanes never take more disk than their quota. At the quota the configured policy decides, every
 //!    dropped reading is counted by meter and time, and the count is flushed in the urgent lane before the drop.
-//! 5. **Always opens.** A segment that will not open, or panics while it does, is set aside whole; every intact record
-//!    is salvaged from its raw bytes under its old name; what is missing is counted and reported.
+//! 5. **Always opens.** A segment that will not open, or shows less than its raw bytes hold, is set aside whole; every
+//!    intact record is salvaged from those bytes under its old name; what is missing is counted and reported.
 //!
 //! What can be lost to a power cut is what had not been told: at most one commit window (1 s by default) or
 //! [`COMMIT_RECORDS_MAX`](crate::limits::COMMIT_RECORDS_MAX) records of each lane.
@@ -25,10 +25,11 @@
 //!   urgent/  readings/  refused/
 //!     00000000000000000001/     a segment: one small sled database, named after its first sequence
 //!     00000000000000018273/     the newest one is active: appends go there, and the cursor lives there
-//!     new-00000000000000020001/ being made; a start removes it
-//!     dead-00000000000000000001/ drained and being removed; a start finishes that
+//!     new-00000000000000020001/    being made; a start removes it
+//!     dead-00000000000000000001/   drained and being removed; a start finishes that
+//!     moving-00000000000000018273/ its records are being moved into a fresh file; a start finishes that
 //!   quarantine/
-//!     readings-00000000000000000001/   damaged segments, whole, a bounded number of them
+//!     readings-00000000000000000001.0/ damaged segments, whole, a bounded number of them
 //! ```
 //!
 //! A record's value is cut into *frames* (see `frame`), each with a header of its own and a CRC, so that records can be
@@ -47,6 +48,9 @@ mod frame;
 mod handle;
 mod keeper;
 mod lane;
+mod layout;
+mod reads;
+mod retention;
 mod salvage;
 mod store;
 

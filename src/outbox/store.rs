@@ -19,6 +19,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+
 /// sled's own unit of disk space; far above a page of our values, far below a segment's payload.
 const SLED_SEGMENT_BYTES: usize = 128 * 1024;
 /// Appends go to the end and reads go through once, so a cache has nothing to remember.
@@ -27,7 +29,7 @@ const SLED_CACHE_BYTES: u64 = 1024 * 1024;
 /// A place in a segment: a record's sequence and one part of it.
 pub(super) type Key = (u64, u8);
 
-/// A segment and, unless opening it anew has failed, its database.
+/// A segment and, until it is closed, its database.
 #[derive(Debug)]
 pub(super) struct Segment {
     directory: PathBuf,
@@ -53,29 +55,44 @@ pub(super) enum StoreError {
     Sled(#[from] sled::Error),
     #[error("the store panicked: {0}")]
     Panicked(String),
-    #[error("the store could not be opened again")]
+    #[error("the segment is closed")]
     NotOpen,
+    #[error("the store does not show sequence {0}, which is there")]
+    Hides(u64),
     #[error("values were spilled to {0}, which is never synced")]
     Spilled(PathBuf),
 }
 
+impl StoreError {
+    /// Whether the machine is to blame and not the segment's files: no descriptor, no memory, no rights, no space.
+    /// Setting files aside would help nothing then.
+    pub(super) fn is_the_machines(&self) -> bool {
+        use io::ErrorKind::{OutOfMemory, PermissionDenied, ReadOnlyFilesystem, StorageFull};
+        let kind_of = |error: &io::Error| match error.raw_os_error() {
+            Some(code) if [Errno::MFILE, Errno::NFILE].iter().any(|errno| errno.raw_os_error() == code) => {
+                true
+            }
+            _ => matches!(error.kind(), OutOfMemory | PermissionDenied | ReadOnlyFilesystem | StorageFull),
+        };
+        match self {
+            Self::Io(error) | Self::Sled(sled::Error::Io(error)) => kind_of(error),
+            _ => false,
+        }
+    }
+}
+
 impl Segment {
-    /// Opens a segment, or makes one in a directory that is missing or empty. Not durable before [`Segment::sync_new`].
+    /// Opens a segment that is there.
     pub(super) fn open(directory: &Path) -> Result<Self, StoreError> {
-        let opened = Some(Opened::open(directory)?);
-        Ok(Self { directory: directory.to_owned(), opened })
+        // sled would make what is missing.
+        fs::metadata(raw_data_path(directory))?;
+        Self::create(directory)
     }
 
-    /// Closes what has failed and opens it again from what is on disk.
-    pub(super) fn reopen(&mut self) -> Result<(), StoreError> {
-        if let Err(error) = unpanicked(|| {
-            drop(self.opened.take());
-            Ok(())
-        }) {
-            tracing::warn!(%error, segment = %self.directory.display(), "closing a failed segment");
-        }
-        self.opened = Some(Opened::open(&self.directory)?);
-        Ok(())
+    /// Makes a segment in a directory that is missing. Not durable before [`Segment::sync_new`].
+    pub(super) fn create(directory: &Path) -> Result<Self, StoreError> {
+        let opened = Some(Opened::open(directory)?);
+        Ok(Self { directory: directory.to_owned(), opened })
     }
 
     fn opened(&self) -> Result<&Opened, StoreError> {
@@ -148,6 +165,12 @@ impl Segment {
         unpanicked(|| Ok(opened.values.last()?.map(|(key, _)| key_from(&key))))
     }
 
+    /// Whether there is a value under this key.
+    pub(super) fn has(&self, key: Key) -> Result<bool, StoreError> {
+        let opened = self.opened()?;
+        unpanicked(|| Ok(opened.values.contains_key(key_bytes(key))?))
+    }
+
     /// A mark by its name.
     pub(super) fn mark(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let opened = self.opened()?;
@@ -159,10 +182,12 @@ impl Segment {
         disk_bytes(&self.directory)
     }
 
-    /// Closes the segment. sled writes on closing too, and may panic there as anywhere.
-    pub(super) fn close(self) -> Result<(), StoreError> {
+    /// Closes the segment; what is asked of it afterwards fails. sled writes on closing too, and may panic there as
+    /// anywhere.
+    pub(super) fn close(&mut self) -> Result<(), StoreError> {
+        let opened = self.opened.take();
         unpanicked(move || {
-            drop(self);
+            drop(opened);
             Ok(())
         })
     }

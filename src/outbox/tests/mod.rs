@@ -232,3 +232,20 @@ async fn readings_share_a_flush_within_the_window_and_events_do_not_wait() {
     outbox.append(&reading(100)).await.unwrap().await.unwrap();
     assert_eq!(outbox.stats().await.unwrap().readings.commits, 1);
 }
+
+#[tokio::test]
+async fn readers_that_never_pause_do_not_keep_a_commit_from_coming() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened { outbox, .. } = open_small(folder.path());
+    store(&outbox, 1..=200).await;
+    let ask_for_ever = |outbox: Outbox| async move {
+        let mut reader = outbox.reader(Lane::Readings);
+        while reader.next(500, 1 << 20).await.is_ok() {
+            reader.rewind();
+        }
+    };
+    let readers: Vec<_> = (0..8).map(|_| tokio::spawn(ask_for_ever(outbox.clone()))).collect();
+    let stored = tokio::time::timeout(Duration::from_secs(30), store(&outbox, 201..=260)).await;
+    readers.iter().for_each(tokio::task::JoinHandle::abort);
+    assert_eq!(stored.expect("commits come although reads never end").len(), 60);
+}

@@ -87,7 +87,7 @@ enum CompactWhat {
     MeterBack { line: String, meter: String },
     MeterChanged { line: String, meter: String, was: String, now: String },
     Gap { damage: bool, meters: Vec<(String, u64, i64, i64)>, ids: Option<[String; 2]>, lost: u64 },
-    OutboxDamaged { detail: String, salvaged: u64, lost: u64 },
+    OutboxDamaged { detail: String, salvaged: u64, lost: Option<u64> },
     OutboxPressure { detail: String },
     RecordRefused { record: String, meter: Option<String>, detail: String },
 }

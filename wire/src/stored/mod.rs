@@ -129,8 +129,8 @@ pub enum What {
         detail: String,
         /// Records that could be salvaged.
         salvaged: u64,
-        /// Records that could not.
-        lost: u64,
+        /// Records that could not; `None` where nobody can tell how many there were.
+        lost: Option<u64>,
     },
     /// The outbox is near or at its quota.
     OutboxPressure {
@@ -291,7 +291,7 @@ impl Event {
                 (event.cause, event.meters, event.ids, event.lost) = (Some(cause), meters, ids, Some(lost));
             }
             What::OutboxDamaged { detail, salvaged, lost } => {
-                (event.detail, event.salvaged, event.lost) = (Some(detail), Some(salvaged), Some(lost));
+                (event.detail, event.salvaged, event.lost) = (Some(detail), Some(salvaged), lost);
             }
             What::OutboxPressure { detail } => event.detail = Some(detail),
             What::RecordRefused { record, meter, detail } => {

@@ -122,7 +122,7 @@ fn every_shape() -> Vec<(&'static str, Record)> {
             event(What::OutboxDamaged {
                 detail: "segment r-100 would not open".into(),
                 salvaged: 900,
-                lost: 81,
+                lost: Some(81),
             }),
         ),
         ("event-outbox-pressure", event(What::OutboxPressure { detail: "480 MiB of 512 MiB".into() })),
