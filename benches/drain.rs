@@ -174,7 +174,7 @@ fn drain(directory: &Path, config: uplink::Config, tell_threads: bool) -> Durati
             }
         }
         uplink.stop().await;
-        outbox.close().await;
+        outbox.close().await.unwrap();
         elapsed
     })
 }
@@ -204,7 +204,7 @@ fn messages(directory: &Path) -> Vec<Prepared> {
                 messages.push(Prepared { key, id, schema: record.schema(), payload });
             }
         }
-        outbox.close().await;
+        outbox.close().await.unwrap();
         messages
     })
 }

@@ -119,7 +119,7 @@ fn measure(case: &Case, args: &Args) {
     let probes = silent_polls(&running) - silent;
     runtime.block_on(async {
         running.stop().await;
-        outbox.close().await;
+        outbox.close().await.unwrap();
     });
     drop(simulator);
 

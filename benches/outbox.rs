@@ -80,7 +80,7 @@ fn outbox(folder: &Path, per_flush: u64, flushes: u64) -> Figures {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let figures = measure(per_flush * flushes, || runtime.block_on(append(&outbox, per_flush, flushes)));
     let stats = runtime.block_on(outbox.stats()).unwrap().readings;
-    runtime.block_on(outbox.close());
+    runtime.block_on(outbox.close()).unwrap();
     Figures { per_commit: ratio(stats.stored, stats.commits), ..figures }
 }
 

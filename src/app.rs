@@ -1,19 +1,20 @@
 //! The one file that knows every room: it builds the daemon, starts it, and stops it in order.
 //!
-//! Start: the control socket is bound and the outbox opened before anything else, since only they can fail; then the
-//! uplink, then the lines. Stop: the lines first (each finishes the exchange on its wire), then the `stopping` event,
+//! Start: the outbox is opened first, since its lock says whether another daemon runs; then the control socket is bound, then
+//! come the uplink and the lines. Stop: the lines first (each finishes the exchange on its wire), then the `stopping` event,
 //! the uplink, and the outbox last, so that everything polled is flushed. Each step has a bound of its own.
 
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use weir_wire::stored::{Event, Record, What};
 
 use crate::config::Checked;
 use crate::control::{self, Served};
 use crate::id::Generation;
-use crate::limits::PULSE_AGE_MAX;
+use crate::limits::{OUTBOX_STOP_WAIT, PULSE_AGE_MAX};
 use crate::outbox::{Opened, Outbox};
 use crate::pulse::Pulse;
 use crate::{clock, line, outbox, uplink};
@@ -55,10 +56,10 @@ impl App {
     /// # Errors
     /// When the control socket, the outbox or the broker's client cannot be had.
     pub async fn start(config: Checked) -> Result<Self, StartError> {
-        let server = control::Server::bind(&config.gateway.control_socket)?;
         let outbox_pulse = Pulse::new("outbox");
         let Opened { outbox, generation, previous, failed } =
             outbox::open(config.outbox, outbox_pulse.clone())?;
+        let server = control::Server::bind(&config.gateway.control_socket)?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let previous = previous.map(|previous| (previous.generation.0, previous.last));
         tell(&outbox, What::Started { version, previous }).await?;
@@ -110,19 +111,24 @@ impl App {
     }
 
     /// Stops everything in order; what is polled is flushed, what is not acknowledged stays in the outbox.
-    pub async fn stop(self) {
+    ///
+    /// # Errors
+    /// When the outbox did not close in good order; what was told as stored is there all the same.
+    pub async fn stop(self) -> Result<(), outbox::Closed> {
         let Self { served, uplink, control, .. } = self;
         let stops = served.lines.iter().cloned().map(|line| tokio::spawn(async move { line.stop().await }));
         for stop in stops.collect::<Vec<_>>() {
             let _ = stop.await;
         }
-        if let Err(error) = tell(&served.outbox, What::Stopping).await {
-            tracing::warn!(%error, "no stopping event");
+        let told = timeout(OUTBOX_STOP_WAIT, tell(&served.outbox, What::Stopping)).await;
+        if !matches!(told, Ok(Ok(()))) {
+            tracing::warn!("no stopping event");
         }
         uplink.stop().await;
         control.abort();
-        served.outbox.close().await;
-        tracing::info!("weir stopped");
+        let closed = timeout(OUTBOX_STOP_WAIT, served.outbox.close()).await.unwrap_or(Err(outbox::Closed));
+        tracing::info!(in_good_order = closed.is_ok(), "weir stopped");
+        closed
     }
 }
 

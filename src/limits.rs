@@ -179,3 +179,9 @@ const _: () = assert!(UPLINK_FEED_RECORDS < READ_RECORDS_MAX, "reports are looke
 
 /// A loop that has not turned for this long is stuck. Loops turn every second; an `fdatasync` on worn flash may take many.
 pub const PULSE_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// How long the command line waits for the daemon's answer: sixteen reads may wait for one line before this one.
+pub const CONTROL_ANSWER_MAX: Duration = Duration::from_secs(180);
+
+/// How long a stop waits for the outbox to take the last event and to close, each.
+pub const OUTBOX_STOP_WAIT: Duration = Duration::from_secs(5);

@@ -76,6 +76,6 @@ pub(crate) fn fill(directory: &Path, count: u64) {
                 }
             }
         }
-        outbox.close().await;
+        outbox.close().await.unwrap();
     });
 }

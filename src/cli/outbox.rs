@@ -1,5 +1,7 @@
 //! `weir outbox`: what waits, and why.
 
+use std::os::unix::fs::MetadataExt;
+
 use clap::Subcommand;
 
 use super::{Exit, Form, fail, load, runtime, show, tell};
@@ -51,10 +53,18 @@ fn look_here(config: outbox::Config) -> Result<OutboxReport, String> {
     if !config.directory.exists() {
         return Err(format!("{}: no outbox there yet", config.directory.display()));
     }
+    // Opening makes files; the daemon's user could not use those of another.
+    let owner = std::fs::metadata(&config.directory).map_err(|error| error.to_string())?.uid();
+    if owner != rustix::process::geteuid().as_raw() {
+        return Err(format!(
+            "{}: belongs to user {owner}, run this as that user",
+            config.directory.display()
+        ));
+    }
     let opened = outbox::open(config, Pulse::new("outbox")).map_err(|error| error.to_string())?;
     let stats = runtime().map_err(|error| error.to_string())?.block_on(async {
         let stats = opened.outbox.stats().await;
-        opened.outbox.close().await;
+        opened.outbox.close().await?;
         stats
     });
     let outbox = stats.map_err(|error| error.to_string())?;

@@ -50,8 +50,10 @@ async fn serve(config: Checked) -> Exit {
     };
     notify(&[NotifyState::Stopping]);
     watchdog.abort();
-    app.stop().await;
-    exit
+    match app.stop().await {
+        Ok(()) => exit,
+        Err(_) => Exit::TryAgain,
+    }
 }
 
 /// Feeds the service manager's watchdog for as long as every loop turns.

@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use super::{Reply, Request};
+use crate::limits::CONTROL_ANSWER_MAX;
 
 /// A connection to a running daemon. Blocks: a command line asks one thing and waits for it.
 #[derive(Debug)]
@@ -42,7 +43,13 @@ impl Client {
     pub fn connect(path: &Path) -> Result<Option<Self>, AskError> {
         use io::ErrorKind::{ConnectionRefused, NotFound};
         match UnixStream::connect(path) {
-            Ok(stream) => Ok(Some(Self { path: path.to_owned(), stream: BufReader::new(stream) })),
+            Ok(stream) => {
+                // A read may wait for its turn on a slow line; a daemon that says nothing for so long is not well.
+                let bounded = stream.set_read_timeout(Some(CONTROL_ANSWER_MAX));
+                let bounded = bounded.and_then(|()| stream.set_write_timeout(Some(CONTROL_ANSWER_MAX)));
+                bounded.map_err(|source| AskError::Socket { path: path.to_owned(), source })?;
+                Ok(Some(Self { path: path.to_owned(), stream: BufReader::new(stream) }))
+            }
             Err(error) if matches!(error.kind(), NotFound | ConnectionRefused) => Ok(None),
             Err(source) => Err(AskError::Socket { path: path.to_owned(), source }),
         }

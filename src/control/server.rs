@@ -57,15 +57,17 @@ impl Server {
     /// When another daemon answers there, or the path cannot be used.
     pub fn bind(path: &Path) -> Result<Self, BindError> {
         let io_error = |source| BindError::Io { path: path.to_owned(), source };
-        if std::os::unix::net::UnixStream::connect(path).is_ok() {
-            return Err(BindError::InUse(path.to_owned()));
-        }
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(io_error)?;
         }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_error(error)),
-            _ => {}
+        match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => return Err(BindError::InUse(path.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            // Only a socket that nobody listens on is a leftover; anything else at that path is somebody's.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused && is_socket(path) => {
+                std::fs::remove_file(path).map_err(io_error)?;
+            }
+            Err(error) => return Err(io_error(error)),
         }
         let listener = UnixListener::bind(path).map_err(io_error)?;
         Ok(Self { path: path.to_owned(), listener })
@@ -95,6 +97,11 @@ impl Server {
             }
         }
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
 }
 
 impl Drop for Server {
@@ -165,4 +172,25 @@ fn reason(error: &ReadError) -> &'static str {
 
 fn refused(reason: &str, detail: impl ToString) -> Reply {
     Reply::Refused { reason: reason.to_owned(), detail: detail.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_leftover_socket_is_replaced_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+        let server = Server::bind(&socket).unwrap();
+        assert!(matches!(Server::bind(&socket), Err(BindError::InUse(_))));
+        drop(server);
+        assert!(!socket.exists());
+
+        let precious = folder.path().join("weir.toml");
+        std::fs::write(&precious, "precious").unwrap();
+        assert!(matches!(Server::bind(&precious), Err(BindError::Io { .. })));
+        assert_eq!(std::fs::read_to_string(&precious).unwrap(), "precious");
+    }
 }

@@ -132,11 +132,13 @@ impl Outbox {
     }
 
     /// Commits what is pending, flushes the cursors and closes the store. Later requests find it closed.
-    pub async fn close(&self) {
+    ///
+    /// # Errors
+    /// When it was closed already, or the store failed on closing.
+    pub async fn close(&self) -> Result<(), Closed> {
         let (reply, answer) = oneshot::channel();
-        if self.requests.send(Request::Close { reply }).await.is_ok() {
-            let _ = answer.await;
-        }
+        self.requests.send(Request::Close { reply }).await.map_err(|_| Closed)?;
+        answer.await.map_err(|_| Closed)
     }
 }
 

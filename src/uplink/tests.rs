@@ -79,7 +79,7 @@ async fn both_lanes_leave_the_outbox_on_disk_once_the_broker_has_them() {
         assert!(condition.acknowledged >= at_least, "{lane}: {condition:?}");
     }
     timeout(PATIENCE, uplink.stop()).await.expect("it stops");
-    opened.outbox.close().await;
+    opened.outbox.close().await.unwrap();
 }
 
 #[tokio::test]
@@ -90,5 +90,5 @@ async fn settings_the_client_refuses_start_nothing() {
     kafka.properties.insert("acks".into(), "0".into());
     let refusal = start(config(kafka), &opened.outbox, "gw").unwrap_err();
     assert!(refusal.to_string().starts_with("property acks cannot be set"), "{refusal}");
-    opened.outbox.close().await;
+    opened.outbox.close().await.unwrap();
 }

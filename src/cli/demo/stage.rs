@@ -236,7 +236,7 @@ impl Stage {
     /// When the outbox cannot be opened again.
     pub(super) async fn stop(self) -> anyhow::Result<Figures> {
         let Self { app, lines, conditions, outbox, arrivals, broker, simulator, folder, .. } = self;
-        app.stop().await;
+        app.stop().await?;
         let counters = lines.iter().flat_map(|line| line.status().meters).map(|meter| meter.counters);
         let (polled, answered) = counters
             .fold((0, 0), |(polls, answered), meter| (polls + meter.polls, answered + meter.answered));
@@ -263,7 +263,7 @@ impl Stage {
 async fn left_behind(config: outbox::Config) -> anyhow::Result<(u64, u64)> {
     let opened = outbox::open(config, Pulse::new("outbox"))?;
     let waiting = opened.outbox.stats().await?.readings.waiting;
-    opened.outbox.close().await;
+    opened.outbox.close().await?;
     let previous = opened.previous.ok_or_else(|| anyhow!("the outbox has forgotten the daemon's start"))?;
     let [readings, _] = previous.last;
     Ok((readings, waiting))

@@ -29,8 +29,8 @@ const COMMIT_WINDOW: Duration = Duration::from_secs(1);
 const LANE_BYTES: RangeInclusive<u64> = 3 * 2 * SEGMENT_PAYLOAD_BYTES..=1 << 44;
 /// From nothing (the rest of the system looks after itself) to 16 TiB.
 const FREE_BYTES: RangeInclusive<u64> = 0..=1 << 44;
-/// Longer than a minute, a power cut loses more than anybody expects.
-const COMMIT_WINDOWS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(60);
+/// A stop waits for the commit of what is pending; longer, it would not come within the service manager's patience.
+const COMMIT_WINDOWS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(5);
 
 /// Checks `[gateway]`.
 pub(super) fn gateway(typed: Option<&file::Gateway>, findings: &mut Findings) -> Option<Gateway> {

@@ -101,7 +101,7 @@ async fn a_record_that_no_outbox_takes_is_lost_alone_and_counted() {
 #[tokio::test]
 async fn what_is_still_refused_at_the_end_is_counted_as_lost() {
     let (outbox, _directory) = open_tight();
-    outbox.close().await;
+    outbox.close().await.unwrap();
     let mut delivery = Delivery::new(outbox, Pulse::new("line"));
     delivery.send(reading(1, String::new())).await;
     assert!(matches!(delivery.paused(), Some(AppendError::Closed(_))));

@@ -9,7 +9,7 @@ use weir_wire::GapCause;
 async fn prepared(folder: &Path, count: u64) -> Vec<PathBuf> {
     let Opened { outbox, .. } = open_small(folder);
     store(&outbox, 1..=count).await;
-    outbox.close().await;
+    outbox.close().await.unwrap();
     segments(folder)
 }
 
@@ -45,13 +45,13 @@ async fn opens_and_accounts_for(folder: &Path, count: u64) -> Vec<u64> {
     // And it goes on in good order afterwards.
     outbox.reader(Lane::Readings).acknowledge(u64::MAX).await.unwrap();
     store(&outbox, [1_000_001]).await;
-    outbox.close().await;
+    outbox.close().await.unwrap();
     let again = open_small(folder);
     assert_eq!(
         drain(&again.outbox, Lane::Readings).await.iter().map(number_of).collect::<Vec<_>>(),
         [1_000_001]
     );
-    again.outbox.close().await;
+    again.outbox.close().await.unwrap();
     found
 }
 
@@ -139,7 +139,7 @@ async fn damage_in_the_urgent_lane_is_reported_under_its_own_names() {
         let event = Record::Event(Event { at: Timestamp::UNIX_EPOCH, what: What::OutboxPressure { detail } });
         outbox.append(&event).await.unwrap().await.unwrap();
     }
-    outbox.close().await;
+    outbox.close().await.unwrap();
     let urgent = folder.path().join("urgent");
     fs::write(urgent.join("00000000000000000001").join("db"), b"rubbish").unwrap();
 

@@ -102,7 +102,7 @@ async fn what_was_told_is_there_after_a_restart_under_the_same_ids() {
     let first = open_small(folder.path());
     assert_eq!(first.previous, None);
     let told = store(&first.outbox, 1..=35).await;
-    first.outbox.close().await;
+    first.outbox.close().await.unwrap();
 
     let second = open_small(folder.path());
     assert_ne!(second.generation, first.generation);
@@ -126,7 +126,7 @@ async fn acknowledged_segments_give_their_disk_back_and_a_restart_goes_on_after_
     let after = first.outbox.stats().await.unwrap().readings;
     assert!(after.segments <= 2 && after.disk_bytes < before.disk_bytes, "{after:?}");
     assert_eq!((after.waiting, after.acknowledged), (6, 95));
-    first.outbox.close().await;
+    first.outbox.close().await.unwrap();
 
     let second = open_small(folder.path());
     let found = drain(&second.outbox, Lane::Readings).await;
@@ -139,7 +139,7 @@ async fn an_acknowledgement_alone_reaches_the_disk_on_closing() {
     let first = open_small(folder.path());
     store(&first.outbox, 1..=3).await;
     first.outbox.reader(Lane::Readings).acknowledge(2).await.unwrap();
-    first.outbox.close().await;
+    first.outbox.close().await.unwrap();
     let second = open_small(folder.path());
     assert_eq!(drain(&second.outbox, Lane::Readings).await.iter().map(number_of).collect::<Vec<_>>(), [3]);
 }
@@ -175,7 +175,7 @@ async fn a_record_longer_than_a_stored_value_comes_back_whole() {
     let event =
         Record::Event(Event { at: Timestamp::UNIX_EPOCH, what: What::OutboxPressure { detail: long } });
     outbox.append(&event).await.unwrap().await.unwrap();
-    outbox.close().await;
+    outbox.close().await.unwrap();
     let Opened { outbox, .. } = open_small(folder.path());
     let found = drain(&outbox, Lane::Urgent).await;
     assert_eq!(Record::decode(&found[0].bytes).unwrap(), event);
@@ -202,7 +202,7 @@ async fn a_record_that_the_broker_refused_is_kept_aside_and_reported() {
         detail: "message too large".into(),
     };
     assert_eq!(events(&outbox).await, [reported]);
-    outbox.close().await;
+    outbox.close().await.unwrap();
     assert_eq!(open_small(folder.path()).outbox.stats().await.unwrap().refused, 1);
 }
 
@@ -211,7 +211,7 @@ async fn two_processes_cannot_have_the_same_outbox() {
     let folder = tempfile::tempdir().unwrap();
     let first = open_small(folder.path());
     assert!(matches!(open(config(folder.path()), Pulse::new("outbox")), Err(OpenError::InUse(_))));
-    first.outbox.close().await;
+    first.outbox.close().await.unwrap();
     drop(first);
 }
 

@@ -73,7 +73,7 @@ async fn run(actions: Vec<Action>) {
                 model.handed_out = model.acknowledged;
             }
             Action::Restart => {
-                outbox.close().await;
+                outbox.close().await.unwrap();
                 outbox = open_small(folder.path()).outbox;
                 reader = outbox.reader(Lane::Readings);
                 model.handed_out = model.acknowledged;
