@@ -104,6 +104,10 @@ impl Site {
              control_socket = {socket}\n\n\
              [outbox]\n\
              commit_window = \"500ms\"\n\n\
+             [uplink]\n\
+             # A city's gateways come back at random moments; this one is alone and is being watched.\n\
+             start_spread = \"0s\"\n\
+             retry_max = \"2s\"\n\n\
              [uplink.kafka]\n\
              brokers = [{brokers}]\n\
              readings_topic = \"{READINGS_TOPIC}\"\n\
@@ -192,4 +196,38 @@ fn simulated(meter: &Meter) -> MeterConfig {
     };
     let faults = (meter.noise > 0.0).then(|| FaultRule { probability: meter.noise, ..Fault::Noise.into() });
     MeterConfig { faults: faults.into_iter().collect(), ..made }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn the_daemon_takes_its_half_without_a_word_and_sends_without_delay() {
+        let site = Site::new();
+        let folder = Path::new("/tmp/weir-demo-\"odd\" name");
+        let text = site.configuration(folder, "demo-0badcafe", "127.0.0.1:9092,127.0.0.1:9093");
+        let outcome = config::check_text(&folder.join("weir.toml"), &text);
+        assert_eq!(outcome.report(false), "");
+        let checked = outcome.checked.unwrap();
+        assert_eq!(checked.uplink.start_spread, Duration::ZERO);
+        assert_eq!(checked.lines.len(), 3);
+        let ids =
+            |line: &crate::line::Config| line.meters.iter().map(|meter| meter.id.clone()).collect::<Vec<_>>();
+        let known: Vec<String> = site.protocols().map(|(id, _)| id).collect();
+        assert_eq!(checked.lines.iter().flat_map(ids).collect::<Vec<_>>(), known);
+        assert_eq!(known.len(), 32);
+    }
+
+    #[test]
+    fn the_simulator_takes_the_other_half_with_the_same_meters() {
+        let site = Site::new();
+        let simulation = site.simulation(Path::new("/tmp/weir-demo-x"));
+        simulation.check().unwrap();
+        let names = simulation.lines.iter().flat_map(|line| &line.meters).map(|meter| meter.name.clone());
+        assert_eq!(names.collect::<Vec<_>>(), site.protocols().map(|(id, _)| id).collect::<Vec<_>>());
+    }
 }
