@@ -15,14 +15,18 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext as _};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::{Offset, TopicPartitionList};
 use weir_wire::{Content, Quantity, Reading};
 
 use super::broker::{EVENTS_TOPIC, READINGS_TOPIC};
 use super::quiet::Quiet;
+use crate::clock;
 
 /// How long the broker may take to name its partitions.
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// The pause before partitions that are not ready are asked for again.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a poll waits; the longest that a stop waits too.
 const POLL_WAIT: Duration = Duration::from_millis(100);
 /// The last readings that are kept for the eye.
@@ -74,7 +78,7 @@ impl Arrivals {
     /// When the broker does not answer or does not know the topics.
     pub(super) fn start(servers: &str, gateway: &str) -> anyhow::Result<Self> {
         let consumer = consumer(servers).context("consumer")?;
-        consumer.assign(&ends(&consumer)?)?;
+        consumer.assign(&once_ready(ANSWER_WAIT, || ends(&consumer))?)?;
         let (tally, stop) = (Arc::<Mutex<Tally>>::default(), Arc::<AtomicBool>::default());
         let (into, until, prefix) = (Arc::clone(&tally), Arc::clone(&stop), format!("{gateway}:"));
         let read = move || {
@@ -168,12 +172,26 @@ fn consumer(servers: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {
     BaseConsumer::from_config_and_context(&config, Quiet)
 }
 
+/// Asks until it is answered well, for as long as the broker may take: topics that were just made have no leader for
+/// a moment.
+fn once_ready<T>(patience: Duration, mut ask: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let give_up = clock::now() + patience;
+    loop {
+        match ask() {
+            Err(error) if clock::now() < give_up => tracing::debug!(%error, "partitions are not ready"),
+            settled => return settled,
+        }
+        std::thread::sleep(ASK_AGAIN);
+    }
+}
+
 /// Where every partition of both topics ends.
 fn ends(consumer: &BaseConsumer<Quiet>) -> anyhow::Result<TopicPartitionList> {
     let mut ends = TopicPartitionList::new();
     for topic in [READINGS_TOPIC, EVENTS_TOPIC] {
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER_WAIT).context("no answer")?;
-        let partitions = metadata.topics().iter().flat_map(rdkafka::metadata::MetadataTopic::partitions);
+        let partitions: Vec<_> = metadata.topics().iter().flat_map(MetadataTopic::partitions).collect();
+        anyhow::ensure!(!partitions.is_empty(), "topic {topic} has no partitions");
         for partition in partitions {
             let (_, end) = consumer
                 .fetch_watermarks(topic, partition.id(), ANSWER_WAIT)
@@ -181,7 +199,6 @@ fn ends(consumer: &BaseConsumer<Quiet>) -> anyhow::Result<TopicPartitionList> {
             ends.add_partition_offset(topic, partition.id(), Offset::Offset(end))?;
         }
     }
-    anyhow::ensure!(ends.count() > 0, "the topics have no partitions");
     Ok(ends)
 }
 
@@ -220,5 +237,18 @@ mod tests {
             tally.take_reading(&format!("g:7f3a9c01:r{sequence}"), &reading("A"));
         }
         assert_eq!((tally.seen.readings, tally.seen.latest.len()), (100, LATEST_MAX));
+    }
+
+    #[test]
+    fn partitions_that_are_not_ready_are_asked_for_again_and_not_for_ever() {
+        let mut asked = 0;
+        let mut not_yet = |ready_at: u32| {
+            asked += 1;
+            if asked < ready_at { Err(anyhow::anyhow!("not leader for partition")) } else { Ok(asked) }
+        };
+        assert_eq!(once_ready(ANSWER_WAIT, || not_yet(3)).unwrap(), 3);
+        let refusal = once_ready(Duration::ZERO, || not_yet(u32::MAX)).unwrap_err();
+        assert_eq!(refusal.to_string(), "not leader for partition");
+        assert_eq!(asked, 4);
     }
 }
