@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::harness::deadline::wait_until;
@@ -184,21 +185,23 @@ fn a_second_daemon_on_the_same_outbox_or_socket_does_not_start_and_says_why() {
     first.start();
     first.wait_ready(PATIENCE);
 
-    let mut same_socket = Weir::prepare(|_| std::fs::read_to_string(first.config_path()).unwrap());
+    let changed = |folder: &Path, path: PathBuf, others: PathBuf| {
+        let own = settings(folder, &broker.bootstrap(), "");
+        own.replace(&format!("{path:?}"), &format!("{others:?}")) + &fleet.config()
+    };
+    let socket = first.folder().join("control.sock");
+    let mut same_socket = Weir::prepare(|folder| changed(folder, folder.join("control.sock"), socket));
     let end = same_socket.start().wait_end(PATIENCE);
     assert_eq!(end.code(), Some(1));
     let log = same_socket.process().stderr();
     assert!(log.contains("control.sock") && log.contains("another daemon is running"), "{log}");
 
     let state = first.folder().join("state");
-    let mut same_outbox = Weir::prepare(|folder| {
-        let own = settings(folder, &broker.bootstrap(), "");
-        own.replace(&format!("{:?}", folder.join("state")), &format!("{state:?}")) + &fleet.config()
-    });
+    let mut same_outbox = Weir::prepare(|folder| changed(folder, folder.join("state"), state));
     let end = same_outbox.start().wait_end(PATIENCE);
     assert_eq!(end.code(), Some(1));
     let log = same_outbox.process().stderr();
-    assert!(log.contains("outbox") && log.contains("another"), "{log}");
+    assert!(log.contains("state/outbox") && log.contains("in use by another process"), "{log}");
     for weir in [&same_socket, &same_outbox] {
         assert!(!weir.notified().iter().any(|line| line == "READY=1"), "{:?}", weir.notified());
     }

@@ -168,7 +168,7 @@ fn dead_meters_back_off_so_that_the_others_go_on_and_are_reported_when_they_fall
     let key = "every = \"3s\"\nanswer_window = \"2s\"\nrepeats = 0";
     let fleet = Fleet::start(34, [Street::mbus("riser", 5).key(key)]);
     let dead = ["riser-3", "riser-4"];
-    dead.map(|meter| fleet.meter(meter).silence());
+    dead.iter().for_each(|meter| fleet.meter(meter).silence());
     let mut weir = Weir::for_fleet(&fleet, &broker.bootstrap(), "");
     weir.start();
     weir.wait_ready(PATIENCE);
@@ -176,7 +176,7 @@ fn dead_meters_back_off_so_that_the_others_go_on_and_are_reported_when_they_fall
         wait_for_event(&broker, "meter-silent", meter);
     }
     weir.wait_more_readings(9, PATIENCE);
-    dead.map(|meter| fleet.meter(meter).revive());
+    dead.iter().for_each(|meter| fleet.meter(meter).revive());
     for meter in dead {
         wait_for_event(&broker, "meter-back", meter);
     }
