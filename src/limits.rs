@@ -58,6 +58,10 @@ pub const FAILED_POLLS_BEFORE_SILENT: u32 = 3;
 /// Records a line has handed to the outbox without knowing yet whether they were stored. At one more the line waits.
 pub const UNSETTLED_RECORDS_MAX: usize = 256;
 
+/// Records that a line holds because the outbox refused them. All that was unsettled may come back refused, and events and
+/// reads that were asked for come on top; one more is lost, counted and logged as an error.
+pub const REFUSED_RECORDS_MAX: usize = 2 * UNSETTLED_RECORDS_MAX;
+
 /// While the outbox refuses records, how often a line offers it the first one again.
 pub const OFFER_AGAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -118,6 +122,12 @@ pub const GAP_METERS_MAX: usize = 200;
 
 /// Records set aside as refused by the broker: bytes of their lane. The oldest segment goes when it is full.
 pub const REFUSED_LANE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// How long a database that was just closed may keep its lock, and the pause between looks. sled lets go of it from
+/// threads of its own, within milliseconds on an idle machine.
+pub const STORE_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// See [`STORE_LOCK_WAIT`].
+pub const STORE_LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// The outbox's thread turns at least this often, whether there is work or not, so that its silence means trouble.
 pub const OUTBOX_TICK: Duration = Duration::from_secs(1);

@@ -14,7 +14,7 @@ use std::task::{Context, Poll, Waker};
 use weir_wire::stored::Record;
 
 use crate::clock::{Moment, now};
-use crate::limits::{LINE_TURN, OFFER_AGAIN_EVERY, UNSETTLED_RECORDS_MAX};
+use crate::limits::{LINE_TURN, OFFER_AGAIN_EVERY, REFUSED_RECORDS_MAX, UNSETTLED_RECORDS_MAX};
 use crate::outbox::{AppendError, Outbox, Receipt};
 use crate::pulse::Pulse;
 
@@ -136,7 +136,7 @@ impl Delivery {
     }
 
     fn keep(&mut self, record: Record) {
-        if self.refused.len() < UNSETTLED_RECORDS_MAX {
+        if self.refused.len() < REFUSED_RECORDS_MAX {
             self.refused.push_back(record);
         } else if let Some(error) = self.why_refused.clone() {
             self.lose(&record, &error);

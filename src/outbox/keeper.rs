@@ -354,6 +354,9 @@ impl Keeper {
             return Ok(());
         }
         let has_room = self.make_room(lane)?;
+        // Events about what was dropped may be pending by now, and a new segment begins after everything that is stored.
+        let generation = self.generation;
+        self.kept(lane).commit(generation)?;
         let kept = self.kept(lane);
         if kept.full == has_room {
             kept.full = !has_room;

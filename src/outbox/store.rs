@@ -21,6 +21,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::clock;
+use crate::limits::{STORE_LOCK_PAUSE, STORE_LOCK_WAIT};
+
 /// sled's own unit of disk space; far above a page of our values, far below a segment's payload.
 const SLED_SEGMENT_BYTES: usize = 128 * 1024;
 /// Appends go to the end and reads go through once, so a cache has nothing to remember.
@@ -75,9 +78,14 @@ impl StoreError {
             _ => matches!(error.kind(), OutOfMemory | PermissionDenied | ReadOnlyFilesystem | StorageFull),
         };
         match self {
-            Self::Io(error) | Self::Sled(sled::Error::Io(error)) => kind_of(error),
+            Self::Io(error) | Self::Sled(sled::Error::Io(error)) => kind_of(error) || self.is_of_the_lock(),
             _ => false,
         }
+    }
+
+    /// Whether sled could not lock its file. It says so in words only.
+    fn is_of_the_lock(&self) -> bool {
+        matches!(self, Self::Sled(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock"))
     }
 }
 
@@ -194,7 +202,21 @@ impl Segment {
 }
 
 impl Opened {
+    /// Opens the database. One that was dropped a moment ago is let go of by sled's own threads only a little later, so
+    /// its lock is waited for.
     fn open(directory: &Path) -> Result<Self, StoreError> {
+        let since = clock::now();
+        loop {
+            match Self::try_open(directory) {
+                Err(error) if error.is_of_the_lock() && clock::now().since(since) < STORE_LOCK_WAIT => {
+                    std::thread::sleep(STORE_LOCK_PAUSE);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    fn try_open(directory: &Path) -> Result<Self, StoreError> {
         remove_half_written_snapshots(directory)?;
         unpanicked(|| {
             let database = sled::Config::new()

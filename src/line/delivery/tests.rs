@@ -105,10 +105,10 @@ async fn what_is_still_refused_at_the_end_is_counted_as_lost() {
     let mut delivery = Delivery::new(outbox, Pulse::new("line"));
     delivery.send(reading(1, String::new())).await;
     assert!(matches!(delivery.paused(), Some(AppendError::Closed(_))));
-    for number in 2..=u64::try_from(UNSETTLED_RECORDS_MAX).unwrap() + 3 {
+    for number in 2..=u64::try_from(REFUSED_RECORDS_MAX).unwrap() + 3 {
         delivery.send(reading(number, String::new())).await;
     }
-    assert_eq!(delivery.refused.len(), UNSETTLED_RECORDS_MAX, "what is kept is bounded");
+    assert_eq!(delivery.refused.len(), REFUSED_RECORDS_MAX, "what is kept is bounded");
     assert_eq!(delivery.readings_lost(), 3);
     delivery.close().await;
 }
