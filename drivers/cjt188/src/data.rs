@@ -1,8 +1,8 @@
 //! The data of an answer to exact values, clock and status.
 //!
 //! Digits are BCD and stay decimal. A value whose digits or unit cannot be read is `invalid` with its bytes, and the
-//! rest of the frame stands: meters send FF or EE for one register when a sensor fails. What has no agreed layout is
-//! kept as bytes, because a wrong number is worse than none.
+//! rest of the frame stands: one register filled with FF must not cost the others. What has no agreed layout is kept
+//! as bytes, because a wrong number is worse than none.
 
 use weir_meter::{Answer, Fault};
 use weir_wire::{Content, Identity, Medium, Number, Quantity, Raw, Unit, Value};
@@ -138,8 +138,8 @@ impl<'a> Reader<'a> {
         self.status();
     }
 
-    /// The order of three public readers of heat meters, flimmy78/qtverify and ShaoBF/HeatMeterVerifier among them. In
-    /// ng-gateway's the temperatures are shorter and the hours longer, by the same total.
+    /// The layout of implementations of the 2004 edition. One of the 2018 edition (shiyuecamus/ng-gateway, a921c6dd) has
+    /// temperatures of two bytes and hours of four.
     fn heat_layout(&mut self) {
         self.measured(&[Quantity::Energy], 1);
         self.measured(&[Quantity::Energy], 0);

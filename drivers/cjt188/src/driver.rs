@@ -15,8 +15,8 @@ use crate::{Address, DiOrder, Profile, Ser};
 
 /// From the request's end to the answer's first byte.
 ///
-/// The standard's figure is not known here. Half a second is what field code waits at any speed; a battery meter's
-/// controller needs it to wake and read its sensor, which no baud rate makes shorter.
+/// The standard's figure is not known here, so this is a choice: more than twice the 188 ms that M-Bus (EN 13757-2)
+/// allows at 2400 Bd, the usual speed. Other windows are set for the line or the meter.
 const ANSWER_WINDOW: Duration = Duration::from_millis(500);
 /// For how long an answer without serial number may come late: as long again as it may take in the first place, twice.
 const LATE_WINDOW: Duration = Duration::from_millis(1000);
@@ -24,7 +24,7 @@ const LATE_WINDOW: Duration = Duration::from_millis(1000);
 const SILENCE_BEFORE_REPEAT_BITS: u32 = 33;
 /// Data bytes of 901F from a water or gas meter, with identifier and serial number.
 const ANSWER_DATA: usize = 0x16;
-/// Wake-up bytes before the answers of most meters.
+/// Wake-up bytes before an answer: the standard has 2 to 4, and this counts for the forecast of a line's load.
 const ANSWER_WAKE_UP: usize = 4;
 /// After so many failed polls in a row a meter whose byte order was found is tried in the other one too: it may have
 /// been replaced by one of another make.

@@ -129,8 +129,8 @@ impl Default for Profile {
             value_order: ByteOrder::LowFirst,
             clock_order: ByteOrder::LowFirst,
             places: 2,
-            // Two public readers of heat meters (ShaoBF/HeatMeterVerifier and a concentrator's host tool) give flows
-            // four places.
+            // The flow of the 2018 edition's instant freeze has four places (shiyuecamus/ng-gateway, a921c6dd). For
+            // that of 901F no source tells.
             flow_places: 4,
             status: StatusBits::default(),
             units: BTreeMap::new(),

@@ -29,7 +29,7 @@ pub(super) fn clock(bytes: &[u8], order: ByteOrder) -> Clock {
         return Clock::Wrong("clock has something else than decimal digits".into());
     };
     let year = i16::from(century) * 100 + i16::from(year);
-    // No meter of this protocol is older than its first edition of 2004, but a clock may start at 2000.
+    // The oldest edition known here is of 2004, but a clock may start at 2000.
     if !(2000..2100).contains(&year) {
         return Clock::Wrong(format!("clock is in the year {year:04}"));
     }
