@@ -130,7 +130,7 @@ fn config(folder: &Path, ports: &Path, outbox: &Path, broker: &str, every: &str,
     let mut text = format!(
         "[gateway]\nid = \"{}\"\ntime_zone = \"UTC\"\nstate_directory = {:?}\ncontrol_socket = {:?}\n\
          [outbox]\ndirectory = {:?}\nreadings_max = \"64 GiB\"\n\
-         [uplink.kafka]\nbrokers = [{broker:?}]\n",
+         [uplink]\nunsynced_hold = \"0s\"\n[uplink.kafka]\nbrokers = [{broker:?}]\n",
         readings::GATEWAY,
         folder.join("state"),
         folder.join("control.sock"),

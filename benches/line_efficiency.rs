@@ -8,13 +8,17 @@
 //! *The bare master* is the reference: a blocking thread that writes the same requests, knows the answers' lengths and
 //! keeps the same silence, and does nothing else. What it loses is lost by the simulator, the kernel and the machine.
 //!
-//! *Dead meters*, one in ten, are silent from the start. The measurement begins when they have been backed off from:
-//! polled every 5 s, a dead meter is probed after 10, 10, 20, 40, 80, 160, 320, … s, up to once an hour. After 330 s
-//! they have 310 s of peace, so a measurement of up to 300 s meets no probe, as most minutes in the steady state do; what
-//! one probe an hour and meter costs is told beside it, and so are the probes that were met.
+//! *Dead meters*, one in ten, are silent from the start. The measurement begins when each has failed once. From then on
+//! this line, which always has something due, makes one probe in two minutes (`weir::limits::PROBE_YIELDS_MAX`): the most
+//! that dead meters ever cost it, and three to five times what they cost once each of them is probed once an hour. The
+//! probes that were met are told, and so is what they will cost in the end.
 //!
 //! The simulator lives in this process, on a thread of its own with absolute deadlines. A process of its own would
 //! run the same thread on the same processors, and its counters would have to be asked for over a socket.
+//!
+//! *On a busy machine* `--real-time 20` (as root) lets the threads that keep time go before all other work: the
+//! runtime's workers, the simulated line, the bare master. Never give the whole program such a priority: sled's threads
+//! spin while they wait for each other, and at a real-time priority nothing else would ever run.
 //!
 //! `cargo bench --bench line_efficiency -- --help`
 
@@ -51,21 +55,27 @@ const PROBES_PER_SECOND: f64 = 1.0 / 3600.0;
 /// The measurement is cut into so many parts, to show its spread.
 const PARTS: u32 = 5;
 const LINE: &str = "bench";
+const BARE: &str = "bare master";
+/// The threads that keep time, by the names the kernel shows.
+const KEEP_TIME: [&str; 3] = ["tokio-rt-worker", "sim bench", BARE];
 
 #[derive(Parser)]
 struct Args {
     /// Only this case: mbus, modbus, mbus-dead or modbus-dead
     #[arg(long)]
     only: Option<String>,
-    /// Seconds of each measurement; up to 300 with dead meters
+    /// Seconds of each measurement
     #[arg(long, default_value_t = 120.0)]
     seconds: f64,
     /// Seconds before a measurement with all meters alive
     #[arg(long, default_value_t = 30.0)]
     warm_up: f64,
     /// Seconds before a measurement with dead meters
-    #[arg(long, default_value_t = 330.0)]
+    #[arg(long, default_value_t = 150.0)]
     warm_up_dead: f64,
+    /// Real-time priority (SCHED_FIFO, 1 to 99) of the threads that keep time; needs root
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=99))]
+    real_time: Option<u8>,
     /// Worker threads of the runtime; the daemon has 2
     #[arg(long, default_value_t = 2)]
     workers: usize,
@@ -95,6 +105,9 @@ const CASES: [Case; 4] = [
 fn main() {
     let args = Args::parse();
     println!("{}", kernel::machine());
+    if let Some(priority) = args.real_time {
+        println!("threads that keep time: real-time priority {priority}");
+    }
     println!(
         "{:<12} {:>26} {:>26} {:>8} {:>20} {:>9} {:>7}",
         "case", "efficiency (parts)", "bare master (parts)", "share", "limit, gap of", "polls/min", "probes"
@@ -113,6 +126,7 @@ fn measure(case: &Case, args: &Args) {
     let outbox = readings::opened(readings::config(&folder.path().join("outbox")));
     let config = case.line(simulator.line(LINE).unwrap().path().unwrap());
     let running = runtime.block_on(async { line::start(config, outbox.clone()) });
+    args.hurry();
     thread::sleep(Duration::from_secs_f64(if case.is_tenth_dead { args.warm_up_dead } else { args.warm_up }));
     let (silent, seconds) = (silent_polls(&running), args.seconds);
     let ours = watch(simulator.line(LINE).unwrap(), seconds);
@@ -125,10 +139,28 @@ fn measure(case: &Case, args: &Args) {
 
     let simulator = case.simulator(folder.path());
     let bare = Bare::start(case, simulator.line(LINE).unwrap().path().unwrap());
+    args.hurry();
     thread::sleep(Duration::from_secs_f64(args.warm_up.min(5.0)));
     let reference = watch(simulator.line(LINE).unwrap(), seconds);
     drop(bare);
     case.tell(&ours, &reference, probes);
+}
+
+impl Args {
+    /// Gives the threads that keep time their priority. What they start later does not inherit it.
+    fn hurry(&self) {
+        let Some(priority) = self.real_time else { return };
+        for thread in std::fs::read_dir("/proc/self/task").unwrap() {
+            let thread = thread.unwrap();
+            let name = std::fs::read_to_string(thread.path().join("comm")).unwrap();
+            if !KEEP_TIME.contains(&name.trim_end()) {
+                continue;
+            }
+            let mut chrt = std::process::Command::new("chrt");
+            chrt.args(["--reset-on-fork", "--fifo", "--pid", &priority.to_string()]).arg(thread.file_name());
+            assert!(chrt.status().unwrap().success(), "real-time priority needs root");
+        }
+    }
 }
 
 /// Polls that met silence, of all meters.
@@ -295,7 +327,7 @@ impl Case {
             let timing = self.driver(1).timing(&self.serial());
             let probe = timing.answer_window + Duration::from_millis(100);
             let cost = per(dead, 1.0) * PROBES_PER_SECOND * probe.as_secs_f64();
-            println!("    one probe an hour of each of {dead} dead meters costs {cost:.4} more");
+            println!("    one probe an hour of each of {dead} dead meters costs {cost:.4} in the long run");
         }
     }
 }
@@ -312,7 +344,7 @@ impl Bare {
         let port = rustix::fs::open(port, flags, Mode::empty()).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let (stopped, case) = (Arc::clone(&stop), *case);
-        let thread = thread::spawn(move || {
+        let thread = thread::Builder::new().name(BARE.into()).spawn(move || {
             // Without it a wait would end up to 50 us late.
             rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)).unwrap();
             let meters: Vec<u8> = case.alive().collect();
@@ -327,7 +359,7 @@ impl Bare {
                 }
             }
         });
-        Self { stop, thread: Some(thread) }
+        Self { stop, thread: Some(thread.unwrap()) }
     }
 }
 

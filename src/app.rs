@@ -1,7 +1,7 @@
 //! The one file that knows every room: it builds the daemon, starts it, and stops it in order.
 //!
 //! Start: the outbox is opened first, since its lock says whether another daemon runs; then the control socket is bound, then
-//! come the uplink and the lines. Stop: the lines first (each finishes the exchange on its wire), then the `stopping` event,
+//! come the clock's keeper, the uplink and the lines. Stop: the lines first (each finishes the exchange on its wire), then the `stopping` event,
 //! the uplink, and the outbox last, so that everything polled is flushed. Each step has a bound of its own.
 
 use std::sync::Arc;
@@ -11,13 +11,14 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use weir_wire::stored::{Event, Record, What};
 
+use crate::boots::Boots;
 use crate::config::Checked;
 use crate::control::{self, Served};
 use crate::id::Generation;
 use crate::limits::{OUTBOX_STOP_WAIT, PULSE_AGE_MAX};
 use crate::outbox::{Opened, Outbox};
 use crate::pulse::Pulse;
-use crate::{clock, line, outbox, uplink};
+use crate::{clock, line, outbox, timekeeper, uplink};
 
 /// A running daemon.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct App {
     served: Arc<Served>,
     uplink: uplink::Handle,
     control: JoinHandle<()>,
+    timekeeper: timekeeper::Handle,
     pulses: Vec<Pulse>,
     generation: Generation,
     /// Resolves when the outbox's store has failed for good.
@@ -57,23 +59,27 @@ impl App {
     /// When the control socket, the outbox or the broker's client cannot be had.
     pub async fn start(config: Checked) -> Result<Self, StartError> {
         let outbox_pulse = Pulse::new("outbox");
+        let outbox_directory = config.outbox.directory.clone();
         let Opened { outbox, generation, previous, failed } =
             outbox::open(config.outbox, outbox_pulse.clone())?;
         let server = control::Server::bind(&config.gateway.control_socket)?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let previous = previous.map(|previous| (previous.generation.0, previous.last));
+        // After the outbox, whose lock this rests on, and before anything is dated.
+        let boots = Boots::open(&outbox_directory);
+        let timekeeper = timekeeper::start(boots.clone(), outbox.clone());
         tell(&outbox, What::Started { version, previous }).await?;
-        let uplink = uplink::start(config.uplink, &outbox, &config.gateway.id)?;
+        let uplink = uplink::start(config.uplink, &outbox, boots, &config.gateway.id)?;
         let lines: Vec<line::Handle> =
             config.lines.into_iter().map(|config| line::start(config, outbox.clone())).collect();
 
-        let mut pulses = vec![outbox_pulse];
+        let mut pulses = vec![outbox_pulse, timekeeper.pulse()];
         pulses.extend(uplink.pulses());
         pulses.extend(lines.iter().map(line::Handle::pulse));
         tracing::info!(%generation, gateway = config.gateway.id, lines = lines.len(), "weir started");
         let served = Arc::new(Served { lines, outbox, uplink: uplink.conditions() });
         let control = tokio::spawn(server.serve(Arc::clone(&served)));
-        Ok(Self { served, uplink, control, pulses, generation, failed })
+        Ok(Self { served, uplink, control, timekeeper, pulses, generation, failed })
     }
 
     /// The lines.
@@ -100,8 +106,8 @@ impl App {
     pub async fn failure(&mut self) -> String {
         match (&mut self.failed).await {
             Ok(why) => why,
-            // The thread ended in good order, which is no failure.
-            Err(_) => std::future::pending().await,
+            // Nobody has asked it to close: it panicked.
+            Err(_) => "its thread ended".to_owned(),
         }
     }
 
@@ -115,7 +121,7 @@ impl App {
     /// # Errors
     /// When the outbox did not close in good order; what was told as stored is there all the same.
     pub async fn stop(self) -> Result<(), outbox::Closed> {
-        let Self { served, uplink, control, .. } = self;
+        let Self { served, uplink, control, timekeeper, .. } = self;
         let stops = served.lines.iter().cloned().map(|line| tokio::spawn(async move { line.stop().await }));
         for stop in stops.collect::<Vec<_>>() {
             let _ = stop.await;
@@ -125,6 +131,7 @@ impl App {
             tracing::warn!("no stopping event");
         }
         uplink.stop().await;
+        let _ = timeout(OUTBOX_STOP_WAIT, timekeeper.stop()).await;
         control.abort();
         let closed = timeout(OUTBOX_STOP_WAIT, served.outbox.close()).await.unwrap_or(Err(outbox::Closed));
         tracing::info!(in_good_order = closed.is_ok(), "weir stopped");

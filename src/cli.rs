@@ -3,6 +3,7 @@
 //! Errors become text and an exit code here and nowhere else. Everything a command prints for programs goes to standard
 //! output; everything for people goes to standard error when there is also something for programs.
 
+mod ask;
 mod check;
 mod decode;
 #[cfg(feature = "demo")]
@@ -26,11 +27,13 @@ use clap_complete::Shell;
 pub enum Exit {
     /// Done, or stopped in good order.
     Ok = 0,
-    /// The daemon did not start: a socket, the outbox, or the broker's client.
+    /// The daemon did not start: a socket, the outbox, or the broker's client. Of another command: the machine or a running
+    /// daemon is in its way.
     StartFailed = 1,
     /// Bad usage or configuration (`EX_USAGE`). Nothing was opened.
     Usage = 64,
-    /// The data given is not what it should be: a telegram that does not decode (`EX_DATAERR`).
+    /// The data given is not what it should be: a telegram that does not decode, an outbox that lacks records
+    /// (`EX_DATAERR`).
     Data = 65,
     /// The meter did not give a reading (`EX_UNAVAILABLE`).
     NoReading = 69,
@@ -50,9 +53,9 @@ impl From<Exit> for ExitCode {
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 done or stopped in good order; 1 the daemon did not start; 64 bad usage or \
-                  configuration, nothing was opened; 65 a telegram that does not decode; 69 the meter gave no \
-                  reading; 75 the store failed, start again."
+    after_help = "Exit codes: 0 done or stopped in good order; 1 the daemon did not start, or is in the way of this \
+                  command; 64 bad usage or configuration, nothing was opened; 65 a telegram that does not decode, or \
+                  an outbox that lacks records; 69 the meter gave no reading; 75 the store failed, start again."
 )]
 struct Args {
     #[command(subcommand)]
@@ -168,6 +171,14 @@ fn tell(text: &str) -> Exit {
 fn json(result: &impl serde::Serialize) -> String {
     // Maps with string keys into a string: there is no error to have.
     serde_json::to_string_pretty(result).unwrap_or_default() + "\n"
+}
+
+/// How a command failed, and why, for a person.
+type Failure = (Exit, String);
+
+/// A failure of this machine or of the daemon: nothing that the person who typed the command did wrong.
+fn start_failed(why: impl std::fmt::Display) -> Failure {
+    (Exit::StartFailed, why.to_string())
 }
 
 /// Tells what went wrong and how that ends.

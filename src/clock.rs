@@ -4,11 +4,15 @@
 //! battery clock. *Moments* count from the machine's boot, also while it is suspended, and never jump; every wait and
 //! every age is one of those.
 //!
+//! The wall clock is *trusted* when the kernel holds it for synchronised and it does not show a time before the *floor*,
+//! one that is certainly past. Who keeps the floor, and says when trust begins, is `timekeeper`.
+//!
 //! Tokio's timer counts in milliseconds and overshoots a 3.6 ms wait by 1.3 ms (measured), which at 9600 Bd is more than
 //! a character of silence. An [`Alarm`] is a timerfd instead and is exact to some tens of microseconds.
 
 use std::io;
 use std::ops::Add;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -49,6 +53,10 @@ impl Add<Duration> for Moment {
 
 /// The moment it is.
 pub fn now() -> Moment {
+    #[cfg(test)]
+    if let Some((moment, _)) = simulated::read() {
+        return moment;
+    }
     let time = clock_gettime(ClockId::Boottime);
     Moment(Duration::new(
         time.tv_sec.try_into().unwrap_or_default(),
@@ -59,17 +67,67 @@ pub fn now() -> Moment {
 /// The wall time, to the millisecond, as the machine believes it.
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
 pub fn wall() -> Timestamp {
+    #[cfg(test)]
+    if let Some((_, wall)) = simulated::read() {
+        return wall;
+    }
     let now = Timestamp::now();
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
+/// The wall time with the judgement about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dated {
+    /// As the machine believes it.
+    pub wall: Timestamp,
+    /// Whether that can be trusted.
+    pub is_trusted: bool,
+}
+
+/// The wall time, and whether it can be trusted.
+pub fn dated() -> Dated {
+    // First whether and then what: a clock that is set in between is not taken for having been set before.
+    let is_synced = is_synced();
+    let wall = wall();
+    Dated { wall, is_trusted: is_synced && wall >= floor() }
+}
+
+/// In milliseconds since 1970.
+static FLOOR: AtomicI64 = AtomicI64::new(i64::MIN);
+
+/// A wall clock that shows an earlier time than this is not trusted, whatever the kernel says.
+pub fn floor() -> Timestamp {
+    #[cfg(test)]
+    if let Some(clocks) = simulated::clocks() {
+        return clocks.floor;
+    }
+    Timestamp::from_millisecond(FLOOR.load(Ordering::Relaxed)).unwrap_or(Timestamp::MIN)
+}
+
+/// From now on no earlier time is trusted.
+pub fn set_floor(floor: Timestamp) {
+    #[cfg(test)]
+    if simulated::set_floor(floor) {
+        return;
+    }
+    FLOOR.store(floor.as_millisecond(), Ordering::Relaxed);
+}
+
 /// Whether the kernel holds the wall clock for synchronised (by NTP or whatever else steers it).
 pub fn is_synced() -> bool {
+    #[cfg(test)]
+    if let Some(clocks) = simulated::clocks() {
+        return clocks.is_synced;
+    }
     crate::sys::clock_is_synchronised()
 }
 
 /// A number for this boot of the machine, from the kernel's boot id; 0 where there is none to read.
 pub fn boot() -> u32 {
+    #[cfg(test)]
+    if let Some(clocks) = simulated::clocks() {
+        return clocks.boot_id;
+    }
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     id.get(..8).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or_default()
 }
@@ -112,6 +170,80 @@ impl Alarm {
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: at };
         timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::ABSTIME, &once)?;
         Ok(())
+    }
+}
+
+/// For tests that live through weeks in a second: on a thread that asks for it, both clocks follow Tokio's, which jumps from
+/// one timer to the next while it is paused.
+#[cfg(test)]
+pub(crate) mod simulated {
+    use std::cell::Cell;
+
+    use super::{Duration, Moment, Timestamp};
+
+    #[derive(Clone, Copy)]
+    pub(super) struct Clocks {
+        pub(super) boot_id: u32,
+        boot: tokio::time::Instant,
+        pub(super) is_synced: bool,
+        pub(super) floor: Timestamp,
+        /// What the wall clock showed, and when.
+        wall: (Timestamp, tokio::time::Instant),
+    }
+
+    thread_local! {
+        static CLOCKS: Cell<Option<Clocks>> = const { Cell::new(None) };
+    }
+
+    /// From now on this thread's wall clock goes on from here; the first call is also the boot.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads Tokio's clock")]
+    pub(crate) fn set_wall(wall: Timestamp) {
+        let now = tokio::time::Instant::now();
+        let first =
+            Clocks { boot_id: 1, boot: now, is_synced: true, floor: Timestamp::MIN, wall: (wall, now) };
+        CLOCKS.set(Some(Clocks { wall: (wall, now), ..CLOCKS.get().unwrap_or(first) }));
+    }
+
+    /// Tokio's moment, for waits until a point in simulated time.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads Tokio's clock")]
+    pub(crate) fn instant() -> tokio::time::Instant {
+        tokio::time::Instant::now()
+    }
+
+    /// The machine boots; each boot has its number.
+    pub(crate) fn boot(wall: Timestamp) {
+        let before = CLOCKS.take();
+        set_wall(wall);
+        change(|clocks| clocks.boot_id = before.map_or(1, |clocks| clocks.boot_id + 1));
+    }
+
+    /// Whether the kernel holds the clock for synchronised; it does when nobody says otherwise.
+    pub(crate) fn set_synced(is_synced: bool) {
+        change(|clocks| clocks.is_synced = is_synced);
+    }
+
+    /// Whether this thread lives on simulated time.
+    pub(super) fn set_floor(floor: Timestamp) -> bool {
+        change(|clocks| clocks.floor = floor)
+    }
+
+    fn change(change: impl FnOnce(&mut Clocks)) -> bool {
+        let mut clocks = CLOCKS.get();
+        clocks.as_mut().map(change);
+        CLOCKS.set(clocks);
+        clocks.is_some()
+    }
+
+    pub(super) fn clocks() -> Option<Clocks> {
+        CLOCKS.get()
+    }
+
+    pub(super) fn read() -> Option<(Moment, Timestamp)> {
+        let Clocks { boot, wall: (wall, then), .. } = CLOCKS.get()?;
+        let passed: Duration = then.elapsed();
+        let shown = wall.checked_add(jiff::SignedDuration::try_from(passed).ok()?).ok()?;
+        let shown = Timestamp::from_millisecond(shown.as_millisecond()).ok()?;
+        Some((Moment(boot.elapsed()), shown))
     }
 }
 

@@ -14,6 +14,7 @@
 //! `outbox` knows nobody. `tests/architecture.rs` holds that.
 
 pub mod app;
+pub mod boots;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -24,4 +25,6 @@ pub mod line;
 pub mod outbox;
 pub mod pulse;
 mod sys;
+pub mod timekeeper;
 pub mod uplink;
+pub mod watcher;

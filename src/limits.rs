@@ -51,6 +51,11 @@ pub const BACK_OFF_MIN: Duration = Duration::from_secs(10);
 /// an hour, less than a ten-thousandth of the time.
 pub const BACK_OFF_MAX: Duration = Duration::from_secs(3600);
 
+/// Longest time for which a probe of a meter that does not answer yields to the polls of those that do. With the answer
+/// windows of the protocols here (0.2 to 1 s) an always busy line gives its dead meters less than a hundredth of its
+/// time, and thirty of them are still probed within the hour of the longest back-off.
+pub const PROBE_YIELDS_MAX: Duration = Duration::from_secs(120);
+
 /// Failed polls in a row after which a meter is reported as silent. One is a disturbance and two a long one; with the
 /// back-off three mean three quarters of an hour for a quarter-hourly meter.
 pub const FAILED_POLLS_BEFORE_SILENT: u32 = 3;
@@ -86,6 +91,10 @@ pub const COMMIT_BYTES_MAX: usize = 256 * 1024;
 /// only repeats records under their old ids.
 pub const CURSOR_FLUSH_AFTER: Duration = Duration::from_secs(10);
 
+/// Drained segments that wait for a flush of the cursor to be removed. A flush waits for the device, and a crash before it
+/// repeats what was drained since the last one: some ten thousand records a segment.
+pub const DRAINED_SEGMENTS_MAX: usize = 4;
+
 /// Payload bytes in one segment of the outbox before the next one is begun.
 pub const SEGMENT_PAYLOAD_BYTES: u64 = 2 * 1024 * 1024;
 
@@ -93,6 +102,26 @@ pub const SEGMENT_PAYLOAD_BYTES: u64 = 2 * 1024 * 1024;
 /// its fixed part. Room for one such segment is kept free in the quota, so that sled itself never meets a full disk.
 pub const fn segment_disk_bytes_max(payload_bytes: u64) -> u64 {
     payload_bytes * 5 / 2 + 2 * 1024 * 1024
+}
+
+/// Segments that thinning makes into one, at most: of quarter-hourly readings an hour keeps a fourth and a day a 24th, so
+/// more would seldom fit, and reading them takes the outbox's thread a moment in which nothing is stored.
+pub const THIN_SEGMENTS_MAX: usize = 8;
+
+/// Room that a lane must have, in segments at their largest, to be thinned out: one that takes what comes, one that is being
+/// made of older ones, and two of which the older can give. With less its oldest segments are dropped.
+pub const THIN_ROOM_SEGMENTS: u64 = 4;
+
+/// Bytes that are read of a segment's data file. Far above what one may come to take; a length that damage has made up
+/// must not fill the memory.
+pub const SEGMENT_FILE_BYTES_MAX: u64 = 4 * segment_disk_bytes_max(SEGMENT_PAYLOAD_BYTES);
+
+/// Bytes that a block device is made to write by so many flushes of so many bytes of frames, estimated: two blocks a flush
+/// and 6.3 times the frames. Within an eighth of what was measured on ext4 without a journal (plain readings of 124 bytes, 1
+/// to 100 a flush); with a journal it was up to 1.7 times as much, see `docs/SIZING.md`. What the flash's own controller
+/// writes beyond that nobody can see.
+pub const fn flash_bytes(flushes: u64, frame_bytes: u64) -> u64 {
+    flushes.saturating_mul(8250).saturating_add(frame_bytes.saturating_mul(63) / 10)
 }
 
 /// Share of the quota, in percent, from which the outbox reports pressure.
@@ -109,10 +138,11 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a meter's id: it stands in every frame's header.
 pub const METER_ID_BYTES_MAX: usize = 64;
 
-/// Records that one read of the outbox hands to the uplink, and their bytes.
-pub const READ_RECORDS_MAX: usize = 1000;
+/// Records that one read of the outbox hands to the uplink, and their bytes. Enough to be made into JSON for some
+/// milliseconds while the next ones are read.
+pub const READ_RECORDS_MAX: usize = 4000;
 /// See [`READ_RECORDS_MAX`].
-pub const READ_BYTES_MAX: usize = 512 * 1024;
+pub const READ_BYTES_MAX: usize = 1024 * 1024;
 
 /// Damaged segments kept for a person to look at. The oldest goes when there is one more.
 pub const QUARANTINE_SEGMENTS_MAX: usize = 8;
@@ -122,6 +152,45 @@ pub const GAP_METERS_MAX: usize = 200;
 
 /// Records set aside as refused by the broker: bytes of their lane. The oldest segment goes when it is full.
 pub const REFUSED_LANE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Boots whose wall time, or the want of one, is kept. Only those matter of which readings wait; at one more the oldest is
+/// forgotten, and its readings that still wait go as unsynced.
+pub const BOOTS_MAX: usize = 128;
+
+/// Bytes of one of the two slots of the boots' file: a page, which flash writes as one.
+pub const BOOTS_SLOT_BYTES: usize = 4096;
+
+/// Readings of so much uptime are given up as unsynced with one flush. Longer, more of them could not be mended when the
+/// clock is set a moment later; shorter, a gateway that is never set would flush more often. A multiple of it since boot
+/// is where one ends.
+pub const UNSYNCED_STRETCH: Duration = Duration::from_secs(15 * 60);
+
+/// The wall clock counts as jumped when it differs by more than this from what it was, counted from boot. A leap second
+/// and the steps of a clock that is kept well stay below; what lies above moves a reading visibly.
+pub const CLOCK_JUMP: Duration = Duration::from_secs(2);
+
+/// `clock-set` events are at least this far apart, so that a clock that is torn between two sources floods no topic.
+/// The later one tells the whole way.
+pub const CLOCK_SET_EVERY: Duration = Duration::from_secs(60);
+
+/// How long the clock must have been trusted, without a jump, before it moves the floor: a receiver that is wrong for some
+/// minutes must not make the right time look like the past.
+pub const CLOCK_SETTLED: Duration = Duration::from_secs(10 * 60);
+
+/// How often the floor is kept: a page of flash each. A box that boots with a clock before it is off by more than that.
+pub const CLOCK_FLOOR_EVERY: Duration = Duration::from_secs(3600);
+
+/// How far the floor stays behind the clock, which may rightly be set back a little.
+pub const CLOCK_FLOOR_MARGIN: Duration = Duration::from_secs(10 * 60);
+
+/// When the kernel has held a clock before the floor for synchronised all this time, the floor is what is wrong.
+pub const CLOCK_DISPUTE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// 2026-11-01, since when this program is written: no clock is right that shows an earlier time.
+pub const CLOCK_FLOOR_FIRST: jiff::Timestamp = jiff::Timestamp::constant(1_793_491_200, 0);
+
+/// 2080: a floor beyond is no gateway's, but a clock's that was wrong.
+pub const CLOCK_FLOOR_LAST: jiff::Timestamp = jiff::Timestamp::constant(3_471_292_800, 0);
 
 /// How long a database that was just closed may keep its lock, and the pause between looks. sled lets go of it from
 /// threads of its own, within milliseconds on an idle machine.
@@ -133,11 +202,16 @@ pub const STORE_LOCK_PAUSE: Duration = Duration::from_millis(2);
 pub const OUTBOX_TICK: Duration = Duration::from_secs(1);
 
 /// Records that one lane's drain has handed to the broker's client and not yet acknowledged to the outbox. Enough for
-/// full batches to be compressed while others are on their way; when it is full the drain waits for reports.
-pub const UPLINK_WINDOW_RECORDS: usize = 8192;
+/// full batches of several partitions to be compressed while others are on their way; when it is full the drain waits for
+/// reports.
+pub const UPLINK_WINDOW_RECORDS: usize = 32_768;
 
 /// Their bytes as JSON. With the client's copy and overhead a lane in full flow stays near twice this.
-pub const UPLINK_WINDOW_BYTES: usize = 4 * 1024 * 1024;
+pub const UPLINK_WINDOW_BYTES: usize = 16 * 1024 * 1024;
+
+/// Records in the window before the first acknowledgement ever: what the client gathers while it connects. After a failure
+/// it is one.
+pub const UPLINK_START_RECORDS: usize = 4096;
 
 /// Records made into JSON before the drain looks at reports, the stop signal and its pulse again: a fraction of a
 /// millisecond.
@@ -189,6 +263,19 @@ const _: () = assert!(UPLINK_FEED_RECORDS < READ_RECORDS_MAX, "reports are looke
 
 /// A loop that has not turned for this long is stuck. Loops turn every second; an `fdatasync` on worn flash may take many.
 pub const PULSE_AGE_MAX: Duration = Duration::from_secs(60);
+
+/// Time between two looks of the watcher at all loops.
+pub const WATCHER_TURN: Duration = Duration::from_secs(1);
+
+/// Looks of the watcher in a row at which a loop had not turned; then it is stuck and the process ends.
+pub const WATCHER_LOOKS_MAX: u32 = 60;
+const _: () = assert!(
+    WATCHER_LOOKS_MAX as u64 * WATCHER_TURN.as_secs() == PULSE_AGE_MAX.as_secs(),
+    "both call the same stuck"
+);
+
+/// How long the watcher's last words may take to reach the log.
+pub const WATCHER_LAST_WORDS_WAIT: Duration = Duration::from_secs(1);
 
 /// How long the command line waits for the daemon's answer: sixteen reads may wait for one line before this one.
 pub const CONTROL_ANSWER_MAX: Duration = Duration::from_secs(180);

@@ -43,3 +43,51 @@ impl Pulse {
         &self.name
     }
 }
+
+/// Looks at a pulse at regular times and counts how often in a row it had not beaten.
+///
+/// It counts its own looks and not the time: after the machine was suspended or the process stopped, every pulse is old and
+/// nothing is wrong.
+#[derive(Debug)]
+pub struct Looks {
+    pulse: Pulse,
+    last: u64,
+    in_vain: u32,
+}
+
+impl Looks {
+    /// Begins to look at this pulse.
+    pub fn at(pulse: Pulse) -> Self {
+        let last = pulse.last.load(Ordering::Relaxed);
+        Self { pulse, last, in_vain: 0 }
+    }
+
+    /// One more look: how many in a row, this one included, found no beat since the one before.
+    pub fn look(&mut self) -> u32 {
+        let last = self.pulse.last.load(Ordering::Relaxed);
+        self.in_vain = if last == self.last { self.in_vain.saturating_add(1) } else { 0 };
+        self.last = last;
+        self.in_vain
+    }
+
+    /// What is looked at.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_in_vain_are_counted_until_the_next_beat() {
+        let pulse = Pulse::new("loop");
+        let mut looks = Looks::at(pulse.clone());
+        assert_eq!([looks.look(), looks.look()], [1, 2]);
+        let then = pulse.age();
+        while pulse.age() <= then {}
+        pulse.beat();
+        assert_eq!([looks.look(), looks.look()], [0, 1]);
+    }
+}

@@ -105,8 +105,7 @@ fn the_outboxs_figures_are_the_same_asked_of_the_daemon_and_read_from_its_files(
     weir.start();
     weir.wait_ready(PATIENCE);
     let told = weir.drain_to_the_last(&fleet, PATIENCE);
-    let readings = ledger::readings(&broker.read_all("weir.readings"), &fleet);
-    let events = ledger::events(&broker.read_all("weir.events"));
+    let (readings, events) = ledger::at_the_broker(&broker, &fleet);
     ledger::assert_all_there(&told, &readings, &events);
     assert_eq!(ledger::of_kind(&events, "started")[1]["previous_generation"], *of_first_life, "{events:#?}");
 }

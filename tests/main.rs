@@ -21,17 +21,25 @@ mod flush_trace;
 #[cfg(test)]
 mod foreign_programs;
 #[cfg(test)]
+mod full_disk;
+#[cfg(test)]
 mod kafka_broker;
 #[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod outbox_tools;
+#[cfg(test)]
+mod power_cut;
+#[cfg(test)]
 mod refusing_broker;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
 mod started_programs;
+#[cfg(test)]
+mod stuck_store;
 #[cfg(test)]
 mod systemd_unit;
 #[cfg(test)]

@@ -77,8 +77,7 @@ fn stopped_in_the_middle_of_an_answer(signal: Signal) {
     weir.start();
     weir.wait_ready(PATIENCE);
     let told = weir.drain_to_the_last(&fleet, PATIENCE);
-    let readings = ledger::readings(&broker.read_all("weir.readings"), &fleet);
-    let events = ledger::events(&broker.read_all("weir.events"));
+    let (readings, events) = ledger::at_the_broker(&broker, &fleet);
     ledger::assert_all_there(&told, &readings, &events);
     let volumes: Vec<&String> = readings.iter().map(|reading| &reading.volume).collect();
     assert_eq!(volumes, [&said[0]]);

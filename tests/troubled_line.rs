@@ -19,10 +19,10 @@ fn answers(fleet: &Fleet, meter: &str) -> usize {
     fleet.meter(meter).said().iter().filter(|said| said.spoilt.is_none() && !said.repeated).count()
 }
 
-fn arrived(broker: &MockBroker, fleet: &Fleet) -> (Vec<Arrived>, Vec<serde_json::Value>) {
-    let readings = ledger::readings(&broker.read_all("weir.readings"), fleet);
+fn arrived_in_order(broker: &MockBroker, fleet: &Fleet) -> (Vec<Arrived>, Vec<serde_json::Value>) {
+    let (readings, events) = ledger::at_the_broker(broker, fleet);
     ledger::assert_arrived_in_order(&readings, fleet);
-    (readings, ledger::events(&broker.read_all("weir.events")))
+    (readings, events)
 }
 
 fn wait_for_event(broker: &MockBroker, kind: &str, about: &str) {
@@ -56,7 +56,7 @@ fn a_port_that_is_not_there_at_the_start_is_a_line_down_and_the_others_run() {
     wait_for_event(&broker, "line-down", "missing");
 
     let told = weir.drain_to_the_last(&fleet, PATIENCE);
-    let (readings, events) = arrived(&broker, &fleet);
+    let (readings, events) = arrived_in_order(&broker, &fleet);
     ledger::assert_all_there(&told, &readings, &events);
     let down = ledger::of_kind(&events, "line-down");
     let of_missing = down.iter().filter(|event| event["line"] == "missing").count();
@@ -88,7 +88,7 @@ fn an_adapter_that_is_pulled_and_put_back_resumes_by_itself() {
         });
     }
     let told = weir.drain_to_the_last(&fleet, PATIENCE);
-    let (readings, events) = arrived(&broker, &fleet);
+    let (readings, events) = arrived_in_order(&broker, &fleet);
     ledger::assert_all_there(&told, &readings, &events);
     assert!(
         ledger::of_kind(&events, "meter-silent").is_empty(),
@@ -133,7 +133,7 @@ fn whatever_noise_is_on_a_line_no_value_arrives_that_its_meter_did_not_say() {
     }
     let told = weir.drain_to_the_last(&fleet, PATIENCE);
     // The ledger compares every value with the journal.
-    let (readings, events) = arrived(&broker, &fleet);
+    let (readings, events) = arrived_in_order(&broker, &fleet);
     ledger::assert_all_there(&told, &readings, &events);
     assert!(readings.len() > 20, "{} readings", readings.len());
     // Noise before an answer, and a collision of equal bytes, may be read past. What is damaged for sure may not, even
@@ -182,7 +182,7 @@ fn dead_meters_back_off_so_that_the_others_go_on_and_are_reported_when_they_fall
     }
 
     let told = weir.drain_to_the_last(&fleet, PATIENCE);
-    let (readings, events) = arrived(&broker, &fleet);
+    let (readings, events) = arrived_in_order(&broker, &fleet);
     ledger::assert_all_there(&told, &readings, &events);
     for kind in ["meter-silent", "meter-back"] {
         let mut meters: Vec<&str> =

@@ -53,6 +53,7 @@ pub(crate) fn config(directory: &Path) -> Config {
         free_bytes_min: 0,
         commit_window: Duration::from_secs(1),
         when_full: WhenFull::DropOldest,
+        time_zone: jiff::tz::TimeZone::UTC,
         segment_payload_bytes: SEGMENT_PAYLOAD_BYTES,
     }
 }

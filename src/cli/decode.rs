@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::{Exit, Form, fail, hex, json, show, tell};
+use super::{Exit, Failure, Form, fail, hex, json, show, tell};
 use weir_wire::Answer;
 
 /// Longest text that is read: some thousand telegrams.
@@ -68,7 +68,7 @@ fn read_text(file: &std::path::Path) -> std::io::Result<String> {
     Ok(text)
 }
 
-fn answer(args: &Args, telegram: &[u8]) -> Result<Answer, (Exit, String)> {
+fn answer(args: &Args, telegram: &[u8]) -> Result<Answer, Failure> {
     let data = |error: &dyn std::fmt::Display| (Exit::Data, error.to_string());
     let usage = |error: &dyn std::fmt::Display| (Exit::Usage, error.to_string());
     match args.driver {

@@ -29,9 +29,11 @@ pub(super) fn parse(text: &str) -> Result<Vec<u8>, HexError> {
                 (Some(0), None) if characters.next_if(|(_, next)| matches!(next, 'x' | 'X')).is_some() => {}
                 (Some(digit), None) => high = Some((digit, column)),
                 (Some(digit), Some((high, _))) => bytes.push(high << 4 | digit),
-                (None, Some((_, column))) => return Err(HexError::HalfByte { line: line_number, column }),
-                (None, None) if character.is_whitespace() || matches!(character, ',' | ':' | '-' | ';') => {}
-                (None, None) => return Err(HexError::NotHex { line: line_number, column, found: character }),
+                (None, None) if is_spacing(character) => {}
+                (None, Some((_, column))) if is_spacing(character) => {
+                    return Err(HexError::HalfByte { line: line_number, column });
+                }
+                (None, _) => return Err(HexError::NotHex { line: line_number, column, found: character }),
             }
         }
         if let Some((_, column)) = high {
@@ -39,6 +41,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<u8>, HexError> {
         }
     }
     if bytes.is_empty() { Err(HexError::Empty) } else { Ok(bytes) }
+}
+
+fn is_spacing(character: char) -> bool {
+    character.is_whitespace() || matches!(character, ',' | ':' | '-' | ';')
 }
 
 #[cfg(test)]
@@ -56,9 +62,14 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
-        assert_eq!(parse("68\n1G"), Err(HexError::HalfByte { line: 2, column: 1 }));
+        assert_eq!(parse("68\n1G"), Err(HexError::NotHex { line: 2, column: 2, found: 'G' }));
+        assert_eq!(parse("68 1X"), Err(HexError::NotHex { line: 1, column: 5, found: 'X' }));
         assert_eq!(parse("68 G1"), Err(HexError::NotHex { line: 1, column: 4, found: 'G' }));
         assert_eq!(parse("68 1 16"), Err(HexError::HalfByte { line: 1, column: 4 }));
+        assert_eq!(parse("68 1"), Err(HexError::HalfByte { line: 1, column: 4 }));
+        assert_eq!(parse("68 1 # 6"), Err(HexError::HalfByte { line: 1, column: 4 }));
+        let told = parse("68 1X").unwrap_err().to_string();
+        assert_eq!(told, "line 1, column 5: 'X' is no hex digit");
         assert_eq!(parse(" \n # nothing"), Err(HexError::Empty));
     }
 

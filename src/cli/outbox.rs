@@ -1,14 +1,21 @@
-//! `weir outbox`: what waits, and why.
+//! `weir outbox`: what waits and why, whether it is whole, and getting it out by hand.
+//!
+//! `stats` asks the running daemon. The others look at the raw files of a stopped outbox and change nothing; beside a daemon
+//! they refuse.
 
-use std::os::unix::fs::MetadataExt;
+mod salvage;
+mod stats;
+mod verify;
+mod waiting;
 
-use clap::Subcommand;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
 
-use super::{Exit, Form, fail, load, runtime, show, tell};
-use crate::control::{Client, OutboxReport, Reply, Request};
-use crate::outbox::{self, LaneStats};
-use crate::pulse::Pulse;
-use crate::uplink::Condition;
+use clap::{Subcommand, ValueEnum};
+
+use super::{Config, Exit, Failure, fail, load, start_failed};
+use crate::id::Lane;
+use crate::outbox::inspect::Held;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -20,91 +27,97 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        config: super::Config,
+        config: Config,
+    },
+    /// Read every segment of a stopped outbox and tell what is missing; changes nothing
+    ///
+    /// Ends with 65 when a record that waited is missing and was not reported yet.
+    Verify {
+        /// Print a line of JSON for each segment
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: Config,
+    },
+    /// Print what waits in a stopped outbox as lines of JSON, as it would be sent; acknowledges nothing
+    Export {
+        /// Which lane
+        #[arg(long, value_enum, default_value = "readings")]
+        lane: LaneName,
+        #[command(flatten)]
+        config: Config,
+    },
+    /// Print every whole record below a directory as lines of JSON, acknowledged and refused ones included
+    ///
+    /// For a damaged segment, a lane, or a copy of a broken gateway's outbox; needs no configuration. Ends with 65 when
+    /// there is none, or one that this version does not understand.
+    Salvage {
+        /// A segment, a lane, an outbox, or a directory with any of them in it
+        directory: PathBuf,
+        /// The id of the gateway whose outbox it was: it stands in every record's id, and not in the files
+        #[arg(long, value_name = "ID")]
+        gateway: String,
     },
 }
 
+/// A lane whose records are sent.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum LaneName {
+    Readings,
+    Urgent,
+}
+
+impl From<LaneName> for Lane {
+    fn from(name: LaneName) -> Self {
+        match name {
+            LaneName::Readings => Self::Readings,
+            LaneName::Urgent => Self::Urgent,
+        }
+    }
+}
+
 pub(super) fn run(command: &Command) -> Exit {
-    let Command::Stats { json, config } = command;
-    let config = match load(&config.config) {
-        Ok(config) => config,
-        Err(exit) => return exit,
+    let done = match command {
+        Command::Stats { json, config } => with(config, |config| stats::stats(config, *json)),
+        Command::Verify { json, config } => with(config, |config| verify::verify(&config, *json)),
+        Command::Export { lane, config } => with(config, |config| waiting::export(&config, (*lane).into())),
+        Command::Salvage { directory, gateway } => salvage::salvage(directory, gateway),
     };
-    let report = match Client::connect(&config.gateway.control_socket) {
-        Ok(Some(mut daemon)) => match daemon.ask(&Request::OutboxStats) {
-            Ok(Reply::OutboxStats(report)) => Ok(*report),
-            Ok(other) => Err(format!("unexpected answer of the daemon: {other:?}")),
-            Err(error) => Err(error.to_string()),
-        },
-        Ok(None) => look_here(config.outbox),
-        Err(error) => Err(error.to_string()),
-    };
-    match report {
-        Ok(report) => tell(&match Form::of(*json) {
-            Form::Json => super::json(&report),
-            Form::Table => table(&report),
-        }),
-        Err(why) => fail(Exit::StartFailed, why),
-    }
+    done.unwrap_or_else(|(exit, why)| if why.is_empty() { exit } else { fail(exit, why) })
 }
 
-/// No daemon runs. An outbox that was never made is not made for a look at it.
-fn look_here(config: outbox::Config) -> Result<OutboxReport, String> {
-    if !config.directory.exists() {
-        return Err(format!("{}: no outbox there yet", config.directory.display()));
-    }
-    // Opening makes files; the daemon's user could not use those of another.
-    let owner = std::fs::metadata(&config.directory).map_err(|error| error.to_string())?.uid();
-    if owner != rustix::process::geteuid().as_raw() {
-        return Err(format!(
-            "{}: belongs to user {owner}, run this as that user",
-            config.directory.display()
-        ));
-    }
-    let opened = outbox::open(config, Pulse::new("outbox")).map_err(|error| error.to_string())?;
-    let stats = runtime().map_err(|error| error.to_string())?.block_on(async {
-        let stats = opened.outbox.stats().await;
-        opened.outbox.close().await?;
-        stats
-    });
-    let outbox = stats.map_err(|error| error.to_string())?;
-    Ok(OutboxReport { outbox, urgent_uplink: None, readings_uplink: None })
+/// Does something with the configuration, whose own faults have been told already.
+fn with(
+    config: &Config,
+    act: impl FnOnce(crate::config::Checked) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    act(load(&config.config).map_err(|exit| (exit, String::new()))?)
 }
 
-fn table(report: &OutboxReport) -> String {
-    let header =
-        ["lane", "waiting", "oldest", "on disk", "of", "stored", "acknowledged", "dropped", "lost", "uplink"];
-    let rows = [
-        row("urgent", &report.outbox.urgent, report.urgent_uplink.as_ref()),
-        row("readings", &report.outbox.readings, report.readings_uplink.as_ref()),
-    ];
-    let mut text = show::columns(header.map(str::to_owned), &rows);
-    let aside = [
-        (report.outbox.refused, "records refused by the broker for good, kept aside"),
-        (report.outbox.quarantined_segments, "damaged segments in quarantine"),
-    ];
-    for (count, what) in aside.into_iter().filter(|(count, _)| *count > 0) {
-        text.push_str(&format!("{count} {what}\n"));
+/// Takes hold of the configured outbox.
+fn hold(config: &crate::config::Checked) -> Result<Held, Failure> {
+    Held::take(&config.outbox.directory).map_err(start_failed)
+}
+
+/// Lines for programs. A reader that has heard enough (`weir … | head`) ends the command and is no error.
+struct Lines(BufWriter<io::StdoutLock<'static>>);
+
+impl Lines {
+    fn new() -> Self {
+        Self(BufWriter::new(io::stdout().lock()))
     }
-    text
-}
 
-fn row(lane: &str, stats: &LaneStats, uplink: Option<&Condition>) -> [String; 10] {
-    [
-        lane.to_owned(),
-        stats.waiting.to_string(),
-        stats.oldest_waiting_at.map_or_else(|| "-".into(), |at| at.to_string()),
-        mebibytes(stats.disk_bytes),
-        mebibytes(stats.disk_bytes_max),
-        stats.stored.to_string(),
-        stats.acknowledged.to_string(),
-        stats.dropped.to_string(),
-        stats.lost.to_string(),
-        uplink.map_or_else(|| "no daemon runs".into(), ToString::to_string),
-    ]
-}
+    fn tell(&mut self, line: &[u8]) -> io::Result<()> {
+        self.0.write_all(line)?;
+        self.0.write_all(b"\n")
+    }
 
-fn mebibytes(bytes: u64) -> String {
-    let tenths = bytes.saturating_mul(10) / (1024 * 1024);
-    format!("{}.{} MiB", tenths / 10, tenths % 10)
+    /// How the command ended, after whatever came of it.
+    fn end<T>(mut self, outcome: io::Result<T>) -> Result<Option<T>, Failure> {
+        match outcome.and_then(|told| self.0.flush().map(|()| told)) {
+            Ok(told) => Ok(Some(told)),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(None),
+            Err(error) => Err(start_failed(error)),
+        }
+    }
 }

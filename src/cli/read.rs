@@ -1,7 +1,8 @@
 //! `weir read`: one poll, shown.
 
-use super::{Exit, Form, fail, json, load, runtime, show, tell};
-use crate::control::{Client, ReadReply, Reply, Request};
+use super::ask::{ask, unexpected};
+use super::{Exit, Failure, Form, fail, json, load, runtime, show, start_failed, tell};
+use crate::control::{ReadReply, Reply, Request};
 use crate::line;
 use weir_wire::Answer;
 
@@ -21,18 +22,15 @@ pub(super) fn read(args: &Args) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let reply = match Client::connect(&config.gateway.control_socket) {
-        Ok(Some(mut daemon)) => match daemon.ask(&Request::Read { meter: args.meter.clone() }) {
-            Ok(Reply::Read(reply)) => Ok(*reply),
-            Ok(Reply::Refused { reason, detail }) => {
-                let exit = if reason == "unknown-meter" { Exit::Usage } else { Exit::NoReading };
-                Err((exit, detail))
-            }
-            Ok(other) => Err((Exit::StartFailed, format!("unexpected answer of the daemon: {other:?}"))),
-            Err(error) => Err((Exit::StartFailed, error.to_string())),
-        },
+    let reply = match ask(&config.gateway.control_socket, &Request::Read { meter: args.meter.clone() }) {
+        Ok(Some(Reply::Read(reply))) => Ok(*reply),
+        Ok(Some(Reply::Refused { reason, detail })) => {
+            let exit = if reason == "unknown-meter" { Exit::Usage } else { Exit::NoReading };
+            Err((exit, detail))
+        }
+        Ok(Some(other)) => Err(unexpected(&other)),
         Ok(None) => read_here(config.lines, &args.meter),
-        Err(error) => Err((Exit::StartFailed, error.to_string())),
+        Err(failure) => Err(failure),
     };
     match reply {
         Ok(reply) => tell(&match Form::of(args.json) {
@@ -44,10 +42,10 @@ pub(super) fn read(args: &Args) -> Exit {
 }
 
 /// No daemon runs, so the port is free to be opened here. Nothing is stored.
-fn read_here(lines: Vec<line::Config>, meter: &str) -> Result<ReadReply, (Exit, String)> {
+fn read_here(lines: Vec<line::Config>, meter: &str) -> Result<ReadReply, Failure> {
     let line = lines.into_iter().find(|line| line.meters.iter().any(|known| known.id == meter));
     let line = line.ok_or_else(|| (Exit::Usage, format!("no meter {meter:?} is configured")))?;
-    let runtime = runtime().map_err(|error| (Exit::StartFailed, error.to_string()))?;
+    let runtime = runtime().map_err(start_failed)?;
     let reading = runtime.block_on(line::read_once(line, meter));
     reading.map(ReadReply::from).map_err(|error| (Exit::NoReading, error.to_string()))
 }

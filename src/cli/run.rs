@@ -8,8 +8,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::{Exit, fail, load, runtime};
-use crate::app::App;
+use crate::app::{App, StartError};
 use crate::config::Checked;
+use crate::outbox::OpenError;
+use crate::watcher;
 
 pub(super) fn run(path: &Path) -> Exit {
     let config = match load(path) {
@@ -39,8 +41,12 @@ async fn serve(config: Checked) -> Exit {
         };
     let mut app = match App::start(config).await {
         Ok(app) => app,
+        Err(error @ StartError::Outbox(OpenError::Stuck(_))) => return fail(Exit::TryAgain, error),
         Err(error) => return fail(Exit::StartFailed, error),
     };
+    if let Err(error) = watcher::start(app.pulses().to_vec(), Exit::TryAgain as u8) {
+        return fail(Exit::StartFailed, error);
+    }
     notify(&[NotifyState::Ready]);
     let watchdog = feed_watchdog(&app);
     let exit = tokio::select! {

@@ -40,6 +40,7 @@ pub(super) struct Outbox {
     pub(super) urgent_max: Option<At<u64>>,
     pub(super) free_min: Option<At<u64>>,
     pub(super) commit_window: Option<At<Duration>>,
+    pub(super) segment: Option<At<u64>>,
     pub(super) when_full: Option<At<WhenFull>>,
 }
 
@@ -48,6 +49,7 @@ pub(super) struct Uplink {
     pub(super) place: Place,
     pub(super) start_spread: Option<At<Duration>>,
     pub(super) stop_wait: Option<At<Duration>>,
+    pub(super) unsynced_hold: Option<At<Duration>>,
     pub(super) retry_min: Option<At<Duration>>,
     pub(super) retry_max: Option<At<Duration>>,
     pub(super) kafka: Option<Kafka>,
@@ -124,8 +126,11 @@ const PROTOCOLS: [(&str, Protocol); 3] =
     [("mbus", Protocol::Mbus), ("modbus", Protocol::Modbus), ("cjt188", Protocol::Cjt188)];
 const FRAMINGS: [(&str, Framing); 2] = [("rtu", Framing::Rtu), ("tcp", Framing::Tcp)];
 const PARITIES: [(&str, Parity); 3] = [("even", Parity::Even), ("none", Parity::None), ("odd", Parity::Odd)];
-const POLICIES: [(&str, WhenFull); 2] =
-    [("drop-oldest", WhenFull::DropOldest), ("stop-polling", WhenFull::StopPolling)];
+const POLICIES: [(&str, WhenFull); 3] = [
+    ("thin", WhenFull::Thin),
+    ("drop-oldest", WhenFull::DropOldest),
+    ("stop-polling", WhenFull::StopPolling),
+];
 
 impl Typed {
     /// Reads the main file and returns what it wants included.
@@ -175,6 +180,7 @@ impl Outbox {
             urgent_max: table.size("urgent_max"),
             free_min: table.size("free_min"),
             commit_window: table.duration("commit_window"),
+            segment: table.size("segment"),
             when_full: table.choice("when_full", &POLICIES),
         }
     }
@@ -186,6 +192,7 @@ impl Uplink {
             place: table.place.clone(),
             start_spread: table.duration("start_spread"),
             stop_wait: table.duration("stop_wait"),
+            unsynced_hold: table.duration("unsynced_hold"),
             retry_min: table.duration("retry_min"),
             retry_max: table.duration("retry_max"),
             kafka: table.table("kafka", "[uplink.kafka]", Kafka::read),

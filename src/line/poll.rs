@@ -185,7 +185,7 @@ impl Task {
             Cause::Asked(request) => return request.answer(Err(ReadError::Fault(fault))),
         };
         let Some((back_off, change)) = station.health.failed(&fault) else { return };
-        self.queue.probe_later(pick.meter, slot, began + back_off);
+        self.queue.probe_later(pick.meter, slot, clock::now(), began + back_off);
         if change == Some(Change::Silent) {
             let (line, meter) = (self.name.clone(), station.status.id.clone());
             tracing::warn!(line, meter, %fault, "meter silent");

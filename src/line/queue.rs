@@ -1,9 +1,18 @@
 //! Which meter is next.
 //!
-//! Reads that somebody asked for go first, in the order they came. Then come the polls that are due: the ones that have
-//! waited longest, by slot, then as configured. A meter has one pending poll at most: a newer slot takes the place of
-//! an older one (which counts as missed) but not its place in the queue, so a line with more work than time still
-//! serves every meter in turn.
+//! 1. Reads that somebody asked for, in the order they came.
+//! 2. One probe, when probes have yielded for too long.
+//! 3. Due polls of the meters that answer: the ones that have waited longest, by slot, then as configured. A meter has
+//!    one pending poll at most: a newer slot takes the place of an older one (which counts as missed) but not its place
+//!    in the queue, so a line with more work than time still serves every meter in turn.
+//! 4. Probes, the one that has waited longest first.
+//!
+//! A *probe* is a poll of a meter that did not answer its last one. It costs a whole answer window and most likely
+//! yields nothing, so it is made when no other meter is due. A line that always has something due would never find out
+//! that a meter was repaired, so a probe that could have been made for [`PROBE_YIELDS_MAX`] goes ahead, and after one
+//! that failed, none goes ahead for as long: however many meters are dead, their probes take a busy line one answer
+//! window in that time, and with `n` of them each is probed within `n` times it. A probe that is answered holds up
+//! none: when the power is back on a riser, its meters are found one right after the other.
 //!
 //! Two things hold a meter back. While it *rests*, an answer to its last request may still come, so nobody asks it.
 //! While it is *backed off* from, only its polls wait; whoever asks for a read gets one.
@@ -20,6 +29,7 @@ use jiff::Timestamp;
 
 use super::schedule::Schedule;
 use crate::clock::Moment;
+use crate::limits::PROBE_YIELDS_MAX;
 
 /// The polls of one line. `T` is what comes back with a read that was asked for.
 #[derive(Debug)]
@@ -29,6 +39,8 @@ pub(super) struct Queue<T> {
     /// Counts refreshes that made a poll due: the order of arrival.
     turn: u64,
     refreshed: Option<Moment>,
+    /// When a probe last failed.
+    probed_in_vain: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -37,7 +49,8 @@ struct Entry {
     next_slot: Timestamp,
     due: Option<Due>,
     rests_until: Moment,
-    backed_off_until: Moment,
+    /// It did not answer its last poll, and the next is a probe: not before this.
+    backed_off_until: Option<Moment>,
     missed: u64,
 }
 
@@ -90,10 +103,16 @@ impl<T> Queue<T> {
             schedule,
             due: None,
             rests_until: Moment::from_boot(Duration::ZERO),
-            backed_off_until: Moment::from_boot(Duration::ZERO),
+            backed_off_until: None,
             missed: 0,
         });
-        Self { meters: meters.collect(), asked: VecDeque::new(), turn: 0, refreshed: None }
+        Self {
+            meters: meters.collect(),
+            asked: VecDeque::new(),
+            turn: 0,
+            refreshed: None,
+            probed_in_vain: None,
+        }
     }
 
     /// Makes polls due whose slot has come, and follows the wall clock where it jumped.
@@ -125,15 +144,41 @@ impl<T> Queue<T> {
 
     /// The next poll of the schedule that may be made now.
     pub(super) fn pick_due(&mut self, now: Moment) -> Option<Pick<T>> {
-        let ready = self.meters.iter().enumerate().filter(|(_, meter)| meter.polled_from() <= now);
-        let due = ready.filter_map(|(index, meter)| meter.due.map(|due| (due.turn, due.slot, index)));
-        let (_, _, index) = due.min()?;
+        let index = match (self.longest_due(now), self.longest_waiting_probe(now)) {
+            (Some(_), Some((since, probe))) if self.goes_ahead(since, now) => probe,
+            (Some(poll), _) => poll,
+            (None, probe) => probe?.1,
+        };
         let due = self.meters.get_mut(index)?.due.take()?;
         Some(Pick {
             meter: index,
             requests: due.requests,
             cause: Cause::Slot { slot: due.slot, turn: due.turn },
         })
+    }
+
+    /// Of the meters that answer, the one whose poll is next.
+    fn longest_due(&self, now: Moment) -> Option<usize> {
+        let polls = self.ready(now).filter(|(_, meter, _)| meter.backed_off_until.is_none());
+        polls.map(|(index, _, due)| (due.turn, due.slot, index)).min().map(|(_, _, index)| index)
+    }
+
+    /// Of the meters that do not answer, the one whose probe is next, and since when that could have been made.
+    fn longest_waiting_probe(&self, now: Moment) -> Option<(Moment, usize)> {
+        let probes = self.ready(now).filter(|(_, meter, _)| meter.backed_off_until.is_some());
+        probes.map(|(index, meter, _)| (meter.polled_from(), index)).min()
+    }
+
+    fn ready(&self, now: Moment) -> impl Iterator<Item = (usize, &Entry, Due)> {
+        let held_back = move |meter: &Entry| meter.polled_from() > now;
+        let due =
+            self.meters.iter().enumerate().filter_map(|(index, meter)| Some((index, meter, meter.due?)));
+        due.filter(move |(_, meter, _)| !held_back(meter))
+    }
+
+    /// Whether a probe that could have been made since then has yielded for long enough.
+    fn goes_ahead(&self, since: Moment, now: Moment) -> bool {
+        now.since(self.probed_in_vain.map_or(since, |failed| since.max(failed))) >= PROBE_YIELDS_MAX
     }
 
     /// Puts a poll back of which requests are left, to be made once the meter has rested.
@@ -152,10 +197,18 @@ impl<T> Queue<T> {
 
     /// A poll of the schedule failed for good. The slot stays open until the next one comes, and is tried again when
     /// the back-off is over: a meter that is due once a day is not given up for the day.
-    pub(super) fn probe_later(&mut self, meter: usize, slot: Timestamp, backed_off_until: Moment) {
+    pub(super) fn probe_later(
+        &mut self,
+        meter: usize,
+        slot: Timestamp,
+        now: Moment,
+        backed_off_until: Moment,
+    ) {
         self.turn += 1;
         let Some(meter) = self.meters.get_mut(meter) else { return };
-        meter.backed_off_until = backed_off_until;
+        if meter.backed_off_until.replace(backed_off_until).is_some() {
+            self.probed_in_vain = Some(now);
+        }
         meter.due = Some(Due { slot, turn: self.turn, requests: 0, was_polled: true });
     }
 
@@ -175,15 +228,15 @@ impl<T> Queue<T> {
     /// The meter answered: it is polled at its slots again, and a slot that was kept open for a probe is closed.
     pub(super) fn answered(&mut self, meter: usize) {
         if let Some(meter) = self.meters.get_mut(meter) {
-            meter.backed_off_until = Moment::from_boot(Duration::ZERO);
+            meter.backed_off_until = None;
             meter.due = meter.due.filter(|due| !due.was_polled);
         }
     }
 
-    /// The meter answered a read that was asked for: its polls wait no longer, and an open slot is probed at once.
+    /// The meter answered a read that was asked for: its polls wait no longer, and an open slot is polled in its turn.
     pub(super) fn revive(&mut self, meter: usize) {
         if let Some(meter) = self.meters.get_mut(meter) {
-            meter.backed_off_until = Moment::from_boot(Duration::ZERO);
+            meter.backed_off_until = None;
         }
     }
 
@@ -227,7 +280,7 @@ impl<T> Queue<T> {
 
 impl Entry {
     fn polled_from(&self) -> Moment {
-        self.rests_until.max(self.backed_off_until)
+        self.backed_off_until.map_or(self.rests_until, |until| self.rests_until.max(until))
     }
 
     /// The newest slot becomes due; older ones are missed.

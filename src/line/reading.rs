@@ -21,6 +21,7 @@ pub(super) struct Origin<'a> {
 /// Raw bytes stay only on request, except on values that say nothing without them. `frames` stand in for a driver that
 /// gives no raw bytes itself.
 pub(super) fn reading(origin: &Origin<'_>, mut answer: Answer, frames: Vec<u8>, keep_raw: bool) -> Reading {
+    let dated = clock::dated();
     if keep_raw {
         answer.raw = answer.raw.or(Some(Raw(frames)));
     } else {
@@ -33,8 +34,8 @@ pub(super) fn reading(origin: &Origin<'_>, mut answer: Answer, frames: Vec<u8>, 
         meter: origin.meter.to_owned(),
         driver: origin.driver.to_owned(),
         scheduled_at: origin.scheduled_at,
-        read_at: clock::wall(),
-        clock: if clock::is_synced() { Clock::Synced } else { Clock::Unsynced },
+        read_at: dated.wall,
+        clock: if dated.is_trusted { Clock::Synced } else { Clock::Unsynced },
         boot: origin.boot,
         uptime_ms: u64::try_from(clock::now().since_boot().as_millis()).unwrap_or(u64::MAX),
         answer,

@@ -4,7 +4,7 @@
 //!  offset  bytes  field (big-endian)
 //!       0      4  magic  A7 57 45 49
 //!       4      1  format version, 1
-//!       5      1  class: 1 reading, 2 event, 3 refused record, 254 begun, 255 cursor
+//!       5      1  class: 1 reading, 2 event, 3 refused record, 251 told, 252 thinned, 253 gone, 254 begun, 255 cursor
 //!       6      1  part, from 0        a record longer than one value is several frames of one sequence
 //!       7      1  parts, 1 and up
 //!       8      4  generation
@@ -20,7 +20,10 @@
 //! Retention counts by class, meter and time from the header alone. Salvage searches the raw bytes of a database for the
 //! magic and believes what the CRC confirms. The first magic byte is no ASCII, so that no text ever looks like a frame.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
+use memchr::memmem;
 
 use crate::id::Generation;
 use crate::limits::{METER_ID_BYTES_MAX, STORED_VALUE_BYTES_MAX};
@@ -38,7 +41,13 @@ pub(super) enum Class {
     Event,
     /// A record that the broker refused, in the lane of refused ones.
     Refused,
-    /// Not a record: what was last given before the segment was begun. Framed so that salvage finds it too.
+    /// Not a record: everything up to this sequence was told as durable.
+    Told,
+    /// Not a record: a range of which records are gone for good, as it was reported; see [`Gone`].
+    Gone,
+    /// Not a record: how far the lane has been thinned out to each grain.
+    Thinned,
+    /// Not a record: what was last given before the segment was begun.
     Begun,
     /// Not a record: what the broker has acknowledged.
     Cursor,
@@ -50,32 +59,44 @@ impl Class {
             Self::Reading => 1,
             Self::Event => 2,
             Self::Refused => 3,
+            Self::Told => 251,
+            Self::Thinned => 252,
+            Self::Gone => 253,
             Self::Begun => 254,
             Self::Cursor => 255,
         }
     }
 
     fn from_code(code: u8) -> Option<Self> {
-        [Self::Reading, Self::Event, Self::Refused, Self::Begun, Self::Cursor]
-            .into_iter()
-            .find(|class| class.code() == code)
+        [
+            Self::Reading,
+            Self::Event,
+            Self::Refused,
+            Self::Told,
+            Self::Thinned,
+            Self::Gone,
+            Self::Begun,
+            Self::Cursor,
+        ]
+        .into_iter()
+        .find(|class| class.code() == code)
     }
 }
 
 /// What a record's frames say about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header<'a> {
     pub(super) class: Class,
     pub(super) generation: Generation,
     pub(super) sequence: u64,
     pub(super) at: Timestamp,
-    pub(super) meter: String,
+    pub(super) meter: &'a str,
 }
 
 /// One frame, read and checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Frame<'a> {
-    pub(super) header: Header,
+    pub(super) header: Header<'a>,
     pub(super) part: u8,
     pub(super) parts: u8,
     pub(super) payload: &'a [u8],
@@ -83,9 +104,16 @@ pub(super) struct Frame<'a> {
     pub(super) bytes: &'a [u8],
 }
 
+/// A record, put together from its frames.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record<'a> {
+    pub(super) header: Header<'a>,
+    pub(super) payload: Cow<'a, [u8]>,
+}
+
 /// Cuts a record into frames, each no longer than a stored value may be.
-pub(super) fn cut(header: &Header, payload: &[u8]) -> Vec<Vec<u8>> {
-    let meter = bounded_meter(&header.meter);
+pub(super) fn cut(header: &Header<'_>, payload: &[u8]) -> Vec<Vec<u8>> {
+    let meter = bounded_meter(header.meter);
     let room = STORED_VALUE_BYTES_MAX - FIXED_BYTES - CRC_BYTES - METER_ID_BYTES_MAX;
     let chunks: Vec<&[u8]> = if payload.is_empty() { vec![&[]] } else { payload.chunks(room).collect() };
     // `limits.rs` asserts that the longest record has fewer than 255 parts.
@@ -136,28 +164,100 @@ pub(super) fn parse(bytes: &[u8]) -> Option<Frame<'_>> {
         generation: Generation(u32::from_be_bytes(*generation)),
         sequence: u64::from_be_bytes(*sequence),
         at: Timestamp::from_millisecond(i64::from_be_bytes(*at_ms)).ok()?,
-        meter: std::str::from_utf8(covered.get(FIXED_BYTES..meter_end)?).ok()?.to_owned(),
+        meter: std::str::from_utf8(covered.get(FIXED_BYTES..meter_end)?).ok()?,
     };
     let (payload, bytes) = (covered.get(meter_end..)?, bytes.get(..payload_end + CRC_BYTES)?);
     Some(Frame { header, part: *part, parts: *parts, payload, bytes })
 }
 
-/// Every intact frame in raw bytes, wherever it stands.
-pub(super) fn scan(bytes: &[u8]) -> impl Iterator<Item = Frame<'_>> {
-    let mut rest = bytes;
+/// Every intact frame in raw bytes with the place where it begins.
+pub(super) fn scan(bytes: &[u8]) -> impl Iterator<Item = (usize, Frame<'_>)> {
+    let finder = memmem::Finder::new(&MAGIC);
+    let mut from = 0;
     std::iter::from_fn(move || {
         loop {
-            let at = rest.windows(MAGIC.len()).position(|window| window == MAGIC)?;
-            rest = rest.get(at..)?;
-            match parse(rest) {
+            let rest = bytes.get(from..)?;
+            let at = finder.find(rest)?;
+            let found = rest.get(at..)?;
+            let begin = from + at;
+            match parse(found) {
                 Some(frame) => {
-                    rest = rest.get(frame.bytes.len()..)?;
-                    return Some(frame);
+                    from = begin + frame.bytes.len();
+                    return Some((begin, frame));
                 }
-                None => rest = rest.get(1..)?,
+                None => from = begin + 1,
             }
         }
     })
+}
+
+/// The records among frames that come in the order of their sequences and parts. One that lacks a part is passed over:
+/// whoever compares the sequences counts it as missing.
+pub(super) fn records<'a>(frames: impl Iterator<Item = Frame<'a>>) -> impl Iterator<Item = Record<'a>> {
+    let mut begun: Option<(Record<'a>, u8)> = None;
+    frames.filter_map(move |frame| {
+        begun = match begun.take() {
+            _ if frame.part == 0 => {
+                Some((Record { header: frame.header, payload: Cow::Borrowed(frame.payload) }, 1))
+            }
+            Some((mut record, next)) if frame.part == next && record.header == frame.header => {
+                record.payload.to_mut().extend_from_slice(frame.payload);
+                Some((record, next + 1))
+            }
+            _ => None,
+        };
+        begun.take_if(|(_, next)| *next == frame.parts).map(|(record, _)| record)
+    })
+}
+
+/// A range of sequences of which only some are left. What is not was reported, durably, before this was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Gone {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    /// Records of the range that are left.
+    pub(super) left: u64,
+}
+
+impl Gone {
+    /// As it lies in a segment.
+    pub(super) fn frame(self) -> Vec<u8> {
+        let payload = [self.to.to_be_bytes(), self.left.to_be_bytes()].concat();
+        cut(&mark_header(Class::Gone, Generation(0), self.from), &payload).concat()
+    }
+
+    pub(super) fn from_frame(frame: &Frame<'_>) -> Option<Self> {
+        let (to, rest) = frame.payload.split_first_chunk::<8>()?;
+        let left = u64::from_be_bytes(*rest.first_chunk::<8>()?);
+        Some(Self { from: frame.header.sequence, to: u64::from_be_bytes(*to), left })
+    }
+}
+
+/// How far a lane has been thinned out: the first sequence of the newest segment of the hour's grain or coarser, of the day's
+/// or coarser, and of the month's. 0 where there is none.
+pub(super) type ThinnedTo = [u64; 3];
+
+/// [`ThinnedTo`] as it lies in a segment.
+pub(super) fn thinned_mark(to: ThinnedTo) -> Vec<u8> {
+    cut(&mark_header(Class::Thinned, Generation(0), 0), to.map(u64::to_be_bytes).as_flattened()).concat()
+}
+
+/// Reads [`thinned_mark`].
+pub(super) fn thinned_to(frame: &Frame<'_>) -> Option<ThinnedTo> {
+    let mut to = ThinnedTo::default();
+    for (to, bytes) in to.iter_mut().zip(frame.payload.chunks(8)) {
+        *to = u64::from_be_bytes(*bytes.first_chunk::<8>()?);
+    }
+    Some(to)
+}
+
+/// The frame of a mark that is no record: a cursor, or what was given before a segment was begun.
+pub(super) fn mark(class: Class, generation: Generation, sequence: u64) -> Vec<u8> {
+    cut(&mark_header(class, generation, sequence), &[]).concat()
+}
+
+fn mark_header(class: Class, generation: Generation, sequence: u64) -> Header<'static> {
+    Header { class, generation, sequence, at: Timestamp::UNIX_EPOCH, meter: "" }
 }
 
 #[cfg(test)]
@@ -165,13 +265,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn header(sequence: u64) -> Header {
+    fn header(sequence: u64) -> Header<'static> {
         Header {
             class: Class::Reading,
             generation: Generation(7),
             sequence,
             at: Timestamp::from_millisecond(1_790_000_000_123).unwrap(),
-            meter: "A-101".into(),
+            meter: "A-101",
         }
     }
 
@@ -190,7 +290,7 @@ mod tests {
     fn frames_are_found_among_rubbish_and_half_frames() {
         let (one, two) = (cut(&header(1), b"one").remove(0), cut(&header(2), b"two").remove(0));
         let raw = [b"rubbish\xA7WEI".as_slice(), &one, &two[..20], &MAGIC, &two, b"tail"].concat();
-        let found: Vec<u64> = scan(&raw).map(|frame| frame.header.sequence).collect();
+        let found: Vec<u64> = scan(&raw).map(|(_, frame)| frame.header.sequence).collect();
         assert_eq!(found, [1, 2]);
     }
 

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_wire::stored::Record;
@@ -96,8 +97,8 @@ impl Future for Receipt {
 pub struct Stored {
     /// Its name.
     pub name: RecordName,
-    /// Its stored form; see [`Record::decode`].
-    pub bytes: Vec<u8>,
+    /// Its stored form; see [`Record::decode`]. A slice of what was read in one go, which lives as long as any of it.
+    pub bytes: Bytes,
 }
 
 impl Outbox {
@@ -224,6 +225,13 @@ pub struct Stats {
     pub refused: u64,
     /// Damaged segments kept for a person to look at.
     pub quarantined_segments: u64,
+    /// Seconds since the outbox was opened: the time in which the lanes' counts came together.
+    #[serde(default)]
+    pub open_s: u64,
+    /// Bytes that the block device under the outbox has written since then, as the kernel counts them: everybody's, the file
+    /// system's own included. `None` where no block device can be told.
+    #[serde(default)]
+    pub device_written_bytes: Option<u64>,
 }
 
 /// One lane in figures. Counts are since this start of the daemon, except where they say otherwise.
@@ -247,6 +255,16 @@ pub struct LaneStats {
     pub stored: u64,
     /// Group commits they took.
     pub commits: u64,
+    /// Flushes: the commits, and those that only moved the cursor.
+    #[serde(default)]
+    pub flushes: u64,
+    /// Bytes of records in their frames that were handed to the store.
+    #[serde(default)]
+    pub frame_bytes: u64,
+    /// What these made the block device write, in bytes, estimated; see
+    /// [`flash_bytes`](crate::limits::flash_bytes).
+    #[serde(default)]
+    pub flash_bytes_estimate: u64,
     /// Records acknowledged.
     pub acknowledged: u64,
     /// Records dropped by the policy for a full outbox.

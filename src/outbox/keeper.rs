@@ -8,24 +8,29 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::{FlockOperation, flock};
 use tokio::sync::{mpsc, oneshot, watch};
 use weir_wire::stored::{Event, Record, What};
 use weir_wire::{GapCause, Raw};
 
-use super::frame::{Class, Header};
-use super::handle::{AppendError, Encoded, LaneStats, Outbox, Previous, Request, Stats, Stored};
-use super::lane::{Findings, Missing, SegmentedLane};
-use super::retention::gaps;
-use super::store::{StoreError, sync_directory};
-use super::{Config, WhenFull};
+use super::Config;
+use super::device;
+use super::frame::Class;
+use super::full_disk;
+use super::handle::{AppendError, Encoded, Outbox, Previous, Request, Stats, Stored};
+use super::kept::Kept;
+use super::lane::{Damage, Read, SegmentedLane};
+use super::scanned::Missing;
+use super::store::sled_files::SledFiles;
+use super::store::{Store, StoreError};
 use crate::clock::{self, Moment};
 use crate::id::{Generation, Lane, RecordName};
 use crate::limits;
-use crate::pulse::Pulse;
+use crate::pulse::{Looks, Pulse};
 
 /// An open outbox.
 #[derive(Debug)]
@@ -36,7 +41,8 @@ pub struct Opened {
     pub generation: Generation,
     /// The start before; `None` in a new outbox.
     pub previous: Option<Previous>,
-    /// Resolves with the reason when the store has failed for good. The daemon must then be started anew.
+    /// Resolves with the reason when the store has failed for good, and with an error when the thread has ended otherwise: in
+    /// good order, or by a panic. Unless it was asked to close, the daemon must then be started anew.
     pub failed: oneshot::Receiver<String>,
 }
 
@@ -54,6 +60,9 @@ pub enum OpenError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// The store does not come back from opening; its thread still waits in it, and only a fresh process can try again.
+    #[error("{0}: opening does not come to an end")]
+    Stuck(PathBuf),
     /// The store cannot be opened, not even after setting damage aside.
     #[error("{path}: {why}")]
     Store {
@@ -67,8 +76,17 @@ pub enum OpenError {
 /// Opens the outbox, on a thread of its own that beats `pulse` at least every [`limits::OUTBOX_TICK`].
 ///
 /// # Errors
-/// When another process has it, or its directory cannot be used.
+/// When another process has it, its directory cannot be used, or the store does not answer.
 pub fn open(config: Config, pulse: Pulse) -> Result<Opened, OpenError> {
+    open_on(SledFiles, config, pulse)
+}
+
+/// [`open`] on this store.
+pub(super) fn open_on<S: Store + Clone + Send + 'static>(
+    store: S,
+    config: Config,
+    pulse: Pulse,
+) -> Result<Opened, OpenError> {
     let directory = |source| OpenError::Directory { path: config.directory.clone(), source };
     fs::create_dir_all(&config.directory).map_err(directory)?;
     let lock = File::create(config.directory.join("lock")).map_err(directory)?;
@@ -81,9 +99,10 @@ pub fn open(config: Config, pulse: Pulse) -> Result<Opened, OpenError> {
     let (failure, failed) = oneshot::channel();
     let path = config.directory.clone();
     let store_error =
-        move |error: &dyn std::fmt::Display| OpenError::Store { path: path.clone(), why: error.to_string() };
+        |error: &dyn std::fmt::Display| OpenError::Store { path: path.clone(), why: error.to_string() };
+    let mut looks = Looks::at(pulse.clone());
     let run = move || {
-        let mut keeper = match Keeper::open(config, generation, pulse) {
+        let mut keeper = match Keeper::open(config, store, generation, pulse) {
             Ok((keeper, durable, previous)) => {
                 let _ = told.send(Ok((durable, previous)));
                 keeper
@@ -106,7 +125,17 @@ pub fn open(config: Config, pulse: Pulse) -> Result<Opened, OpenError> {
         }
     };
     std::thread::Builder::new().name("outbox".into()).spawn(run).map_err(|error| store_error(&error))?;
-    match opened.recv() {
+    // Opening beats the pulse after each lane.
+    let opened = loop {
+        match opened.recv_timeout(limits::WATCHER_TURN) {
+            Err(RecvTimeoutError::Timeout) if looks.look() >= limits::WATCHER_LOOKS_MAX => {
+                return Err(OpenError::Stuck(path));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            opened => break opened,
+        }
+    };
+    match opened {
         Ok(Ok((durable, previous))) => {
             let outbox = Outbox { requests: sender, durable: Arc::new(durable) };
             Ok(Opened { outbox, generation, previous, failed })
@@ -116,54 +145,55 @@ pub fn open(config: Config, pulse: Pulse) -> Result<Opened, OpenError> {
     }
 }
 
-struct Keeper {
-    config: Config,
-    generation: Generation,
-    pulse: Pulse,
-    urgent: Kept,
-    readings: Kept,
+pub(super) struct Keeper<S: Store> {
+    pub(super) config: Config,
+    pub(super) store: S,
+    pub(super) generation: Generation,
+    pub(super) pulse: Pulse,
+    pub(super) urgent: Kept<S>,
+    pub(super) readings: Kept<S>,
     /// What the broker refused for good. Never sent.
-    refused: SegmentedLane,
-    under_pressure: bool,
+    pub(super) refused: SegmentedLane<S>,
+    pub(super) under_pressure: bool,
+    opened: Moment,
+    /// What the device had written by then.
+    device_written_before: Option<u64>,
+    pub(super) has_reserve: bool,
+    /// When the disk was last found full.
+    pub(super) found_full: Option<Moment>,
+    /// [`limits::OUTBOX_TICK`], but in tests that live through weeks.
+    tick: Duration,
 }
 
-/// One lane with what the keeper remembers beside the store.
-struct Kept {
-    lane: Lane,
-    store: SegmentedLane,
-    disk_bytes_max: u64,
-    /// Whether there is no room to begin a further segment.
-    full: bool,
-    /// Who waits for the commit to come.
-    receipts: Vec<(u64, oneshot::Sender<Result<RecordName, AppendError>>)>,
-    /// Since when the oldest of them waits.
-    since: Option<Moment>,
-    cursor_moved: Option<Moment>,
-    durable: watch::Sender<u64>,
-    counted: LaneStats,
-}
-
-impl Keeper {
+impl<S: Store + Clone> Keeper<S> {
     #[expect(clippy::type_complexity, reason = "used once, by the function above")]
-    fn open(
+    pub(super) fn open(
         config: Config,
+        store: S,
         generation: Generation,
         pulse: Pulse,
     ) -> Result<(Self, [watch::Receiver<u64>; 2], Option<Previous>), StoreError> {
         let quarantine = config.directory.join("quarantine");
-        let mut findings = Findings::default();
+        let mut damage = Vec::new();
+        let has_reserve = full_disk::prepare(&store, &config)?;
         let mut open = |name: &str| {
             let directory = config.directory.join(name);
-            let (lane, found) =
-                SegmentedLane::open(&directory, &quarantine, generation, config.segment_payload_bytes)?;
-            findings.damaged.extend(found.damaged);
+            let (lane, found) = SegmentedLane::open(
+                &store,
+                &directory,
+                &quarantine,
+                generation,
+                config.segment_payload_bytes,
+            )?;
+            damage.push(found);
+            pulse.beat();
             Ok::<_, StoreError>(lane)
         };
         let (urgent, readings, refused) = (open("urgent")?, open("readings")?, open("refused")?);
         // The lanes' own entries, and the outbox's.
-        sync_directory(&config.directory)?;
-        config.directory.parent().map_or(Ok(()), sync_directory)?;
-        let (of_readings, of_urgent) = (readings.previous()?, urgent.previous()?);
+        store.sync_directory(&config.directory)?;
+        config.directory.parent().map_or(Ok(()), |parent| store.sync_directory(parent))?;
+        let (of_readings, of_urgent) = (readings.previous(), urgent.previous());
         // Every start writes an event, so the urgent lane knows the last generation best.
         let previous = of_urgent.or(of_readings).map(|(generation, _)| Previous {
             generation,
@@ -171,13 +201,31 @@ impl Keeper {
         });
         let (urgent, urgent_durable) = Kept::new(Lane::Urgent, urgent, config.urgent_bytes_max);
         let (readings, readings_durable) = Kept::new(Lane::Readings, readings, config.readings_bytes_max);
-        let mut keeper = Self { config, generation, pulse, urgent, readings, refused, under_pressure: false };
-        keeper.report(Lane::Readings, findings)?;
+        let (opened, device_written_before) = (clock::now(), device::written_bytes(&config.directory));
+        let mut keeper = Self {
+            config,
+            store,
+            generation,
+            pulse,
+            urgent,
+            readings,
+            refused,
+            under_pressure: false,
+            opened,
+            device_written_before,
+            has_reserve,
+            found_full: None,
+            tick: limits::OUTBOX_TICK,
+        };
+        for (lane, damage) in [Some(Lane::Urgent), Some(Lane::Readings), None].into_iter().zip(damage) {
+            let told = keeper.report(lane, damage);
+            keeper.bear(told)?;
+        }
         Ok((keeper, [urgent_durable, readings_durable], previous))
     }
 
     /// Serves requests until somebody asks to close, who is returned to be answered, or every handle is gone.
-    async fn serve(
+    pub(super) async fn serve(
         &mut self,
         mut requests: mpsc::Receiver<Request>,
     ) -> Result<Option<oneshot::Sender<()>>, StoreError> {
@@ -194,18 +242,20 @@ impl Keeper {
                 if let Request::Close { reply } = request {
                     return Ok(Some(reply));
                 }
-                self.handle(request)?;
+                let handled = self.handle(request);
+                self.bear(handled)?;
                 if self.is_batch_full() || takes_time && self.until_due().is_zero() {
                     break;
                 }
                 next = requests.try_recv().ok();
             }
             self.pulse.beat();
-            self.commit_due()?;
+            let committed = self.commit_due();
+            self.bear(committed)?;
         }
     }
 
-    fn handle(&mut self, request: Request) -> Result<(), StoreError> {
+    pub(super) fn handle(&mut self, request: Request) -> Result<(), StoreError> {
         match request {
             Request::Append { record, receipt } => self.append(record, receipt),
             Request::Read { lane, after, records_max, bytes_max, reply } => {
@@ -214,12 +264,14 @@ impl Keeper {
             }
             Request::Acknowledge { lane, up_to } => {
                 self.kept(lane).acknowledge(up_to);
-                if self.kept(lane).full && self.kept(lane).store.has_drained_segment() {
+                if self.kept(lane).full && self.kept(lane).store.drained_segments() > 0 {
                     self.commit(lane)?;
                 }
             }
             Request::SetAside { lane, sequence, why, reply } => {
-                self.set_aside(lane, sequence, why)?;
+                let set_aside = self.set_aside(lane, sequence, why);
+                // On a full disk it is not, and whoever asked meets the record again.
+                self.bear(set_aside)?;
                 let _ = reply.send(());
             }
             Request::Stats { reply } => {
@@ -234,7 +286,7 @@ impl Keeper {
         let Encoded { lane, class, at, meter, bytes } = record;
         let kept = self.kept(lane);
         // Events find room in a segment that is already full: they are few, and they tell of the trouble.
-        let refusal = if kept.full && (lane == Lane::Readings || kept.store.is_overfull()) {
+        let refusal = if kept.full && (lane == Lane::Readings || kept.store.is_overfull() || kept.is_full()) {
             Some(AppendError::Full)
         } else if bytes.len() > limits::RECORD_BYTES_MAX {
             Some(AppendError::TooLong { bytes: bytes.len() })
@@ -258,14 +310,15 @@ impl Keeper {
         records_max: usize,
         bytes_max: usize,
     ) -> Result<Vec<Stored>, StoreError> {
-        let mut findings = Findings::default();
-        let read = self.kept(lane).store.read(after, records_max, bytes_max, &mut findings);
-        self.report(lane, findings)?;
-        let stored = |header: &Header, bytes| {
-            let name = RecordName { generation: header.generation, lane, sequence: header.sequence };
-            Stored { name, bytes }
+        let mut damage = Vec::new();
+        let read = self.kept(lane).store.read(after, records_max, bytes_max, &mut damage);
+        let told = self.report(Some(lane), damage);
+        self.bear(told)?;
+        let stored = |Read { generation, sequence, payload, .. }| Stored {
+            name: RecordName { generation, lane, sequence },
+            bytes: payload,
         };
-        Ok(read?.into_iter().map(|read| stored(&read.header, read.payload)).collect())
+        Ok(read?.into_iter().map(stored).collect())
     }
 
     /// Keeps a refused record in the lane of refused ones, durably, and only then moves the cursor past it.
@@ -279,10 +332,10 @@ impl Keeper {
         let record = stored.name.id(&self.config.gateway);
         tracing::error!(%record, why, "the broker refused a record for good, it is set aside");
         let kept =
-            serde_json::json!({ "id": record, "why": why, "stored": Raw(stored.bytes.clone()).to_string() });
+            serde_json::json!({ "id": record, "why": why, "stored": Raw(stored.bytes.to_vec()).to_string() });
         self.make_room_for_refused()?;
         self.refused.add(Class::Refused, clock::wall(), "", kept.to_string().as_bytes());
-        self.refused.commit()?;
+        self.with_reserve(|keeper| keeper.refused.commit())?;
         // An event about a refused event might be refused itself, and so on without an end.
         if lane == Lane::Readings {
             let meter =
@@ -294,33 +347,26 @@ impl Keeper {
         Ok(())
     }
 
-    fn make_room_for_refused(&mut self) -> Result<(), StoreError> {
-        if self.refused.wants_roll() {
-            while self.refused.disk_bytes() > limits::REFUSED_LANE_BYTES && self.refused.has_closed() {
-                tracing::error!("the lane of refused records is full, the oldest are dropped");
-                self.refused.give_up_oldest();
-                self.refused.commit()?;
-                self.refused.drop_drained()?;
-            }
-            self.refused.roll()?;
-        }
-        Ok(())
-    }
-
     /// How long nothing needs doing unless a request comes.
     fn until_due(&self) -> Duration {
-        let window = |kept: &Kept| {
+        let window = |kept: &Kept<S>| {
             kept.since.map(|since| self.config.commit_window.saturating_sub(clock::now().since(since)))
         };
+        if self.waits_for_disk() {
+            return limits::OUTBOX_TICK;
+        }
         let urgent = self.urgent.since.map(|_| Duration::ZERO);
-        urgent.or(window(&self.readings)).unwrap_or(limits::OUTBOX_TICK).min(limits::OUTBOX_TICK)
+        urgent.or(window(&self.readings)).unwrap_or(self.tick).min(self.tick)
     }
 
     fn is_batch_full(&self) -> bool {
         self.urgent.is_full() || self.readings.is_full()
     }
 
-    fn commit_due(&mut self) -> Result<(), StoreError> {
+    pub(super) fn commit_due(&mut self) -> Result<(), StoreError> {
+        if self.waits_for_disk() {
+            return Ok(());
+        }
         if self.urgent.since.is_some() {
             self.commit(Lane::Urgent)?;
         }
@@ -335,129 +381,57 @@ impl Keeper {
         }
         for lane in Lane::ALL {
             if self.kept(lane).full {
-                self.roll_if_full(lane)?;
+                self.commit(lane)?;
             }
         }
-        Ok(())
+        self.renew_reserve()
     }
 
     /// The group commit of one lane, and what follows from it: receipts, drained segments, a new segment.
-    fn commit(&mut self, lane: Lane) -> Result<(), StoreError> {
+    pub(super) fn commit(&mut self, lane: Lane) -> Result<(), StoreError> {
         let generation = self.generation;
-        self.kept(lane).commit(generation)?;
+        self.with_reserve(|keeper| keeper.kept(lane).commit(generation))?;
         self.roll_if_full(lane)
     }
 
-    /// Begins a new segment when the active one has its fill and there is room for another, or room can be made.
-    fn roll_if_full(&mut self, lane: Lane) -> Result<(), StoreError> {
-        if !self.kept(lane).store.wants_roll() {
-            return Ok(());
-        }
-        let has_room = self.make_room(lane)?;
-        // Events about what was dropped may be pending by now, and a new segment begins after everything that is stored.
-        let generation = self.generation;
-        self.kept(lane).commit(generation)?;
-        let kept = self.kept(lane);
-        if kept.full == has_room {
-            kept.full = !has_room;
-            tracing::warn!(%lane, full = kept.full, "room for a further segment of the outbox");
-        }
-        if has_room {
-            self.kept(lane).store.roll()?;
-            self.note_pressure();
+    /// Reports damage of a lane (`None`: that of the refused records, which are not on their way to anywhere), durably, and
+    /// then counts it as told.
+    pub(super) fn report(&mut self, lane: Option<Lane>, damage: Vec<Damage>) -> Result<(), StoreError> {
+        for damage in damage {
+            let lost: u64 = damage.missing.iter().map(|missing| missing.lost).sum();
+            tracing::error!(detail = damage.detail, damage.salvaged, lost, "outbox damaged");
+            self.add_event(What::OutboxDamaged {
+                detail: damage.detail.clone(),
+                salvaged: damage.salvaged,
+                // Where nothing can be read nobody can tell how much there was.
+                lost: (lost > 0).then_some(lost),
+            });
+            for Missing { generation, from, to, lost } in damage.missing.iter().copied() {
+                let Some(lane) = lane else { continue };
+                let ids = [from, to]
+                    .map(|sequence| RecordName { generation, lane, sequence }.id(&self.config.gateway));
+                tracing::error!(%lane, lost, first = %ids[0], last = %ids[1], "records lost to damage");
+                self.kept(lane).counted.lost += lost;
+                self.add_event(What::Gap {
+                    cause: GapCause::Damage,
+                    meters: Vec::new(),
+                    ids: Some(ids),
+                    lost,
+                });
+            }
+            self.commit_urgent()?;
+            let store = match lane {
+                Some(lane) => &mut self.kept(lane).store,
+                None => &mut self.refused,
+            };
+            store.cover(&damage)?;
+            store.commit()?;
         }
         Ok(())
     }
 
-    /// Whether one more segment fits into the lane's quota and onto the file system, after the policy has done its part.
-    fn make_room(&mut self, lane: Lane) -> Result<bool, StoreError> {
-        let needed = limits::segment_disk_bytes_max(self.config.segment_payload_bytes);
-        let policy = if lane == Lane::Urgent { WhenFull::DropOldest } else { self.config.when_full };
-        let mut made_room_on_disk = false;
-        loop {
-            let free = statvfs(&self.config.directory).map_err(io::Error::from)?;
-            let free_bytes = free.f_bavail.saturating_mul(free.f_frsize);
-            let is_disk_short = free_bytes < self.config.free_bytes_min + needed;
-            let kept = self.kept(lane);
-            let is_over_quota = kept.store.disk_bytes() + needed > kept.disk_bytes_max;
-            // Below the floor one segment goes for the one that comes: whatever fills the disk, it must not cost the
-            // whole history.
-            if !is_over_quota && (!is_disk_short || made_room_on_disk) {
-                return Ok(true);
-            }
-            if policy == WhenFull::StopPolling || !self.kept(lane).store.has_closed() {
-                return Ok(false);
-            }
-            self.drop_oldest(lane)?;
-            made_room_on_disk = true;
-            self.pulse.beat();
-        }
-    }
-
-    /// Drops the oldest segment: first its gap is flushed in the urgent lane, then it goes.
-    fn drop_oldest(&mut self, lane: Lane) -> Result<(), StoreError> {
-        let mut findings = Findings::default();
-        let headers = self.kept(lane).store.waiting_in_oldest(&mut findings)?;
-        self.report(lane, findings)?;
-        let dropped = u64::try_from(headers.len()).unwrap_or(u64::MAX);
-        if dropped > 0 {
-            tracing::error!(%lane, dropped, "outbox full, the oldest records are dropped");
-        }
-        let id = |header: &Header| {
-            let Header { generation, sequence, .. } = *header;
-            RecordName { generation, lane, sequence }.id(&self.config.gateway)
-        };
-        // The ids say which drop this is, should a crash before it is done make it be told twice.
-        let ids = headers.first().zip(headers.last()).map(|(first, last)| [id(first), id(last)]);
-        for meters in gaps(headers) {
-            let lost = meters.iter().map(|gap| gap.count).sum();
-            let meters = if lane == Lane::Readings { meters } else { Vec::new() };
-            self.add_event(What::Gap { cause: GapCause::Retention, meters, ids: ids.clone(), lost });
-        }
-        self.urgent.commit(self.generation)?;
-        let generation = self.generation;
-        let kept = self.kept(lane);
-        kept.counted.dropped += dropped;
-        kept.store.give_up_oldest();
-        kept.commit(generation)
-    }
-
-    fn note_pressure(&mut self) {
-        let (used, most) = (self.readings.store.disk_bytes(), self.readings.disk_bytes_max);
-        let high = used.saturating_mul(100) >= most.saturating_mul(limits::PRESSURE_PERCENT);
-        if high && !self.under_pressure {
-            let detail = format!("readings take {used} of {most} bytes");
-            tracing::warn!(detail, "outbox under pressure");
-            self.add_event(What::OutboxPressure { detail });
-        }
-        self.under_pressure = high;
-    }
-
-    /// Turns what was found damaged or missing into events and counts.
-    fn report(&mut self, lane: Lane, findings: Findings) -> Result<(), StoreError> {
-        if findings.damaged.is_empty() && findings.missing.is_empty() {
-            return Ok(());
-        }
-        for damage in findings.damaged {
-            self.add_event(What::OutboxDamaged {
-                detail: damage.detail,
-                salvaged: damage.salvaged,
-                lost: damage.lost,
-            });
-        }
-        for Missing { generation, from, to } in findings.missing {
-            let lost = to - from + 1;
-            let id = |sequence| RecordName { generation, lane, sequence }.id(&self.config.gateway);
-            let ids = [id(from), id(to)];
-            tracing::error!(%lane, lost, first = %ids[0], last = %ids[1], "records lost to damage");
-            self.kept(lane).counted.lost += lost;
-            self.add_event(What::Gap { cause: GapCause::Damage, meters: Vec::new(), ids: Some(ids), lost });
-        }
-        self.urgent.commit(self.generation)
-    }
-
     /// Takes an event of the outbox's own into the next commit of the urgent lane.
-    fn add_event(&mut self, what: What) {
+    pub(super) fn add_event(&mut self, what: What) {
         let Encoded { class, at, meter, bytes, .. } =
             Encoded::from(&Record::Event(Event { at: clock::wall(), what }));
         self.urgent.store.add(class, at, &meter, &bytes);
@@ -466,30 +440,35 @@ impl Keeper {
 
     fn stats(&mut self) -> Result<Stats, StoreError> {
         let [urgent, readings] = Lane::ALL.map(|lane| {
-            let mut findings = Findings::default();
-            let stats = self.kept(lane).stats(&mut findings)?;
-            self.report(lane, findings)?;
+            let mut damage = Vec::new();
+            let stats = self.kept(lane).stats(&mut damage)?;
+            let told = self.report(Some(lane), damage);
+            self.bear(told)?;
             Ok::<_, StoreError>(stats)
         });
         let (urgent, readings) = (urgent?, readings?);
-        let quarantined = fs::read_dir(self.config.directory.join("quarantine")).map_or(0, Iterator::count);
+        let quarantined = self.store.names(&self.config.directory.join("quarantine"))?.len();
+        let written_now = device::written_bytes(&self.config.directory);
+        let written = self.device_written_before.zip(written_now);
         Ok(Stats {
             generation: self.generation.to_string(),
             urgent,
             readings,
             refused: self.refused.waiting(),
             quarantined_segments: u64::try_from(quarantined).unwrap_or(u64::MAX),
+            open_s: clock::now().since(self.opened).as_secs(),
+            device_written_bytes: written.map(|(before, now)| now.saturating_sub(before)),
         })
     }
 
-    fn kept(&mut self, lane: Lane) -> &mut Kept {
+    pub(super) fn kept(&mut self, lane: Lane) -> &mut Kept<S> {
         match lane {
             Lane::Urgent => &mut self.urgent,
             Lane::Readings => &mut self.readings,
         }
     }
 
-    fn close(self) -> Result<(), StoreError> {
+    pub(super) fn close(self) -> Result<(), StoreError> {
         let Self { mut urgent, mut readings, refused, generation, .. } = self;
         for kept in [&mut urgent, &mut readings] {
             kept.commit(generation)?;
@@ -498,81 +477,24 @@ impl Keeper {
     }
 }
 
-impl Kept {
-    fn new(lane: Lane, store: SegmentedLane, disk_bytes_max: u64) -> (Self, watch::Receiver<u64>) {
-        let (durable, receiver) = watch::channel(store.durable());
-        let counted = LaneStats::default();
-        let (receipts, since, cursor_moved) = (Vec::new(), None, None);
-        (
-            Self {
-                lane,
-                store,
-                disk_bytes_max,
-                full: false,
-                receipts,
-                since,
-                cursor_moved,
-                durable,
-                counted,
-            },
-            receiver,
-        )
-    }
-
-    fn is_full(&self) -> bool {
-        self.receipts.len() >= limits::COMMIT_RECORDS_MAX
-            || self.store.pending_bytes() >= limits::COMMIT_BYTES_MAX
-    }
-
-    fn acknowledge(&mut self, up_to: u64) {
-        let before = self.store.cursor();
-        self.store.acknowledge(up_to);
-        self.counted.acknowledged += self.store.cursor() - before;
-        if self.store.cursor_is_unflushed() {
-            self.cursor_moved.get_or_insert_with(clock::now);
-        }
-    }
-
-    /// Whether the cursor should be flushed although no append does it: it frees a segment, or has waited long enough.
-    fn cursor_is_due(&self) -> bool {
-        let waited = self.cursor_moved.map(|since| clock::now().since(since));
-        self.store.has_drained_segment() || waited.is_some_and(|waited| waited >= limits::CURSOR_FLUSH_AFTER)
-    }
-
-    fn commit(&mut self, generation: Generation) -> Result<(), StoreError> {
-        let before = self.store.durable();
-        if let Err(error) = self.store.commit() {
-            for (_, receipt) in self.receipts.drain(..) {
-                let _ = receipt.send(Err(AppendError::Store(error.to_string())));
-            }
-            return Err(error);
-        }
-        (self.since, self.cursor_moved) = (None, None);
-        let durable = self.store.durable();
-        if durable > before {
-            // The one line that says which records count: whoever tests the promise reads it here.
-            tracing::debug!(lane = %self.lane, %generation, first = before + 1, last = durable, "flushed");
-            self.counted.stored += durable - before;
-            self.counted.commits += 1;
-            for (sequence, receipt) in self.receipts.drain(..) {
-                let _ = receipt.send(Ok(RecordName { generation, lane: self.lane, sequence }));
-            }
-            self.durable.send_replace(durable);
-        }
-        self.store.drop_drained()
-    }
-
-    fn stats(&mut self, findings: &mut Findings) -> Result<LaneStats, StoreError> {
-        let oldest = self.store.read(0, 1, usize::MAX, findings)?;
-        Ok(LaneStats {
-            waiting: self.store.waiting(),
-            oldest_waiting_at: oldest.first().map(|read| read.header.at),
-            last_sequence: self.store.durable(),
-            acknowledged_sequence: self.store.cursor(),
-            segments: self.store.segments(),
-            disk_bytes: self.store.disk_bytes(),
-            disk_bytes_max: self.disk_bytes_max,
-            ..self.counted.clone()
-        })
-    }
+/// A keeper on a flash in memory, without a thread of its own: the future is its life.
+#[cfg(test)]
+pub(crate) fn open_in_memory(
+    config: Config,
+    flash: &super::store::volatile::Volatile,
+    generation: u32,
+    tick: std::time::Duration,
+) -> Result<(Outbox, impl Future<Output = Result<(), String>> + use<>), String> {
+    let opened = Keeper::open(config, flash.clone(), Generation(generation), Pulse::new("outbox"));
+    let (mut keeper, durable, _) = opened.map_err(|error| error.to_string())?;
+    keeper.tick = tick;
+    let (sender, requests) = mpsc::channel(limits::OUTBOX_QUEUE_RECORDS);
+    let life = async move {
+        let served = keeper.serve(requests).await;
+        let asked_by = served.map_err(|error| error.to_string())?;
+        keeper.close().map_err(|error| error.to_string())?;
+        let _ = asked_by.map(|reply| reply.send(()));
+        Ok(())
+    };
+    Ok((Outbox { requests: sender, durable: Arc::new(durable) }, life))
 }

@@ -7,149 +7,196 @@
 //!                ▲ cursor                             durable ▲ ▲ next
 //! ```
 //!
-//! Sequences are dense. What is missing between two of them when they are read was lost to damage, and is counted then,
-//! at the one place where every record passes. Segments are named after their first sequence, so none has to be opened
-//! to know where a record is; at most two are open at a time, the active one and the one being drained.
+//! Sequences are dense: each one between the cursor and the last durable one is a record, or lies in a range that was
+//! reported as gone. What is neither was lost to damage. It is found when a segment's raw bytes are scanned, reported by
+//! the keeper, and then [covered](SegmentedLane::cover), so that it is told once.
 //!
-//! Two rules keep sled's ways with damage out: **the active segment is always a file that this process has made** (a start
-//! moves the newest segment's records into a fresh one, a failed commit begins a new one), and **a closed segment is
-//! compared with a scan of its raw bytes before it is believed**.
+//! Segments are named after their first sequence. A closed one is read by its raw bytes, one at a time, when the reader
+//! comes to it. Of the active one what waits is in memory too, at most [`SegmentedLane::is_overfull`]'s bytes, so that
+//! nothing is ever read through the database. The active segment is always a file that this process has made.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::frame::{self, Class, Header};
-use super::layout::{existing_segments, interrupted_moves, make_segment, remove_segment, segment_path};
-use super::reads::{Read, Reads};
-use super::salvage::{self, Damage, Scanned};
-use super::store::{self, Key, Segment, StoreError};
+use super::frame::{self, Class, Gone, Header, Record, ThinnedTo};
+use super::layout::{self, make_segment, moving_path, remove_segments, segment_path};
+use super::moving::{self, Contents, Old};
+use super::renewed::Renewed;
+use super::retention::Grain;
+use super::scanned::{Missing, Scanned};
+use super::store::{Key, Segment, Store, StoreError};
 use crate::id::Generation;
+use crate::limits::segment_disk_bytes_max;
 
 const CURSOR: &str = "cursor";
+/// What had been told when the last commit began. Of what is missing beyond it nobody was ever told: a power cut tears the
+/// commit that it hits.
+const TOLD: &str = "told";
 /// Generation and last sequence given before the segment was begun, for a start that finds it empty.
 const BEGUN: &str = "begun";
+/// How far the lane has been thinned out.
+const THINNED: &str = "thinned";
 
 /// One lane on disk. Every method blocks; all are called from the keeper's thread.
 #[derive(Debug)]
-pub(super) struct SegmentedLane {
-    directory: PathBuf,
+pub(super) struct SegmentedLane<S: Store> {
+    pub(super) store: S,
+    pub(super) directory: PathBuf,
     quarantine: PathBuf,
-    segment_payload_bytes: u64,
+    pub(super) segment_payload_bytes: u64,
     generation: Generation,
-    closed: VecDeque<ClosedSegment>,
-    active: Active,
+    /// The last generation before this start that wrote here and the last sequence it gave.
+    previous: Option<(Generation, u64)>,
+    pub(super) closed: VecDeque<ClosedSegment>,
+    active: Active<S::Segment>,
     /// The closed segment that is being read, by its first sequence.
-    draining: Option<(u64, Segment)>,
+    pub(super) draining: Option<(u64, Scanned)>,
+    /// How far it has been thinned out; goes to disk with the next commit of the cursor or the next segment. A start that
+    /// does not know thins out what is thin already, which changes nothing.
+    pub(super) thinned: ThinnedTo,
     /// Frames of the commit to come.
     pending: Vec<(Key, Vec<u8>)>,
     pending_bytes: usize,
+    pending_gone: Vec<Gone>,
     next: u64,
     durable: u64,
-    cursor: u64,
-    flushed_cursor: u64,
-    /// Missing sequences up to here have been reported in this start.
-    missing_reported: u64,
+    pub(super) cursor: u64,
+    pub(super) flushed_cursor: u64,
+    written: Written,
+}
+
+/// What group commits have handed to the store since the lane was opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Written {
+    /// Group commits, those that only moved the cursor included.
+    pub(super) flushes: u64,
+    /// Bytes of frames.
+    pub(super) frame_bytes: u64,
 }
 
 #[derive(Debug)]
-struct ClosedSegment {
-    first: u64,
-    disk_bytes: u64,
+pub(super) struct ClosedSegment {
+    pub(super) first: u64,
+    pub(super) disk_bytes: u64,
+    pub(super) grain: Grain,
 }
 
 #[derive(Debug)]
-struct Active {
+struct Active<S> {
     first: u64,
-    segment: Segment,
+    /// Missing only while a failed commit is being mended.
+    segment: Option<S>,
     payload_bytes: u64,
+    /// The frames in it that wait.
+    waiting: VecDeque<(Key, Vec<u8>)>,
 }
 
-/// Records that are gone: sequences `from..=to`, and the generation of the record after them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Missing {
+/// A record read back.
+#[derive(Debug)]
+pub(super) struct Read {
     pub(super) generation: Generation,
-    pub(super) from: u64,
-    pub(super) to: u64,
+    pub(super) sequence: u64,
+    pub(super) at: Timestamp,
+    pub(super) payload: Bytes,
 }
 
-/// What a read or an opening came across besides records.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) damaged: Vec<Damage>,
+/// Records read so far, up to a bound.
+struct Reads {
+    records: Vec<Read>,
+    bytes: usize,
+    records_max: usize,
+    bytes_max: usize,
+}
+
+impl Reads {
+    fn are_full(&self) -> bool {
+        self.records.len() >= self.records_max || self.bytes >= self.bytes_max
+    }
+
+    fn push(&mut self, header: &Header<'_>, payload: Bytes) {
+        let Header { generation, sequence, at, .. } = *header;
+        self.bytes += payload.len();
+        self.records.push(Read { generation, sequence, at, payload });
+    }
+}
+
+/// A segment of which records are missing that nobody was told of yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Damage {
+    /// Its first sequence.
+    pub(super) segment: u64,
+    /// What was found, with the lane and the segment.
+    pub(super) detail: String,
+    /// Records that wait in it and are whole.
+    pub(super) salvaged: u64,
+    /// The rest; empty where nobody can tell how many there were.
     pub(super) missing: Vec<Missing>,
 }
 
-impl SegmentedLane {
+impl<S: Store + Clone> SegmentedLane<S> {
     /// Opens the lane in this directory, or makes it. Finishes what the last stop left half done, and moves the newest
     /// segment's records into a fresh file.
     pub(super) fn open(
+        store: &S,
         directory: &Path,
         quarantine: &Path,
         generation: Generation,
         segment_payload_bytes: u64,
-    ) -> Result<(Self, Findings), StoreError> {
-        fs::create_dir_all(directory)?;
-        let mut findings = Findings::default();
-        for first in interrupted_moves(directory)? {
-            findings.damaged.extend(salvage::finish(directory, quarantine, first)?);
-        }
-        let mut firsts = existing_segments(directory)?;
-        let first = match firsts.pop() {
+    ) -> Result<(Self, Vec<Damage>), StoreError> {
+        store.make_directory(directory)?;
+        settle_moves(store, directory, quarantine)?;
+        let mut firsts = layout::list(store, directory)?.firsts;
+        let (renewed, damage) = match firsts.pop() {
             Some(first) => {
-                findings.damaged.extend(salvage::renew(directory, quarantine, first)?);
-                first
+                let needed = segment_disk_bytes_max(segment_payload_bytes);
+                Renewed::of(store, directory, quarantine, first, firsts.last().copied(), needed)?
             }
             None => {
-                make_segment(directory, 1, [], &[cursor_mark(0), begun_mark(generation, 0)])?;
-                1
+                let marks = [cursor_mark(0), begun_mark(generation, 0)];
+                make_segment(store, directory, 1, &[], &marks)?;
+                (Renewed { first: 1, is_renewed: true, ..Renewed::default() }, None)
             }
         };
-        let segment = Segment::open(&segment_path(directory, first))?;
-        let cursor = match sequence_of(&segment, CURSOR)? {
-            Some((_, cursor)) => cursor,
-            None => cursor_before(directory, &firsts)?.unwrap_or(firsts.first().unwrap_or(&first) - 1),
-        };
-        let last = segment.last_key()?.map_or(first - 1, |(sequence, _)| sequence).max(cursor);
-        let closed =
-            |first| ClosedSegment { first, disk_bytes: store::disk_bytes(&segment_path(directory, first)) };
+        let Renewed { first, cursor, last, previous, waiting, thinned, is_renewed } = renewed;
+        let payload_bytes = waiting.iter().map(|(_, frame)| bytes(frame)).sum();
+        // Where there was no room for a fresh file the first commit tries again, and begins the next one.
+        let segment = is_renewed.then(|| store.open(&segment_path(directory, first))).transpose()?;
         let lane = Self {
+            store: store.clone(),
             directory: directory.to_owned(),
             quarantine: quarantine.to_owned(),
             segment_payload_bytes,
             generation,
-            closed: firsts.into_iter().map(closed).collect(),
-            active: Active { first, payload_bytes: payload_bytes(&segment)?, segment },
+            previous,
+            closed: firsts.into_iter().map(|first| closed(store, directory, first, &thinned)).collect(),
+            active: Active { first, payload_bytes, segment, waiting },
             draining: None,
+            thinned,
             pending: Vec::new(),
             pending_bytes: 0,
+            pending_gone: Vec::new(),
             next: last + 1,
             durable: last,
             cursor,
             flushed_cursor: cursor,
-            missing_reported: 0,
+            written: Written::default(),
         };
-        Ok((lane, findings))
+        Ok((lane, damage.into_iter().collect()))
     }
 
-    /// The last generation that wrote here and the last sequence it gave; `None` in a new lane.
-    pub(super) fn previous(&self) -> Result<Option<(Generation, u64)>, StoreError> {
-        let segment = &self.active.segment;
-        let Some(key) = segment.last_key()? else {
-            return Ok(sequence_of(segment, BEGUN)?.filter(|(_, sequence)| *sequence > 0));
-        };
-        let value = segment.values_from(key).next().transpose()?;
-        let frame = value.as_ref().and_then(|(_, bytes)| frame::parse(bytes));
-        Ok(Some((frame.map_or(Generation(0), |frame| frame.header.generation), key.0)))
+    /// The last generation that wrote here before this start and the last sequence it gave; `None` in a new lane.
+    pub(super) fn previous(&self) -> Option<(Generation, u64)> {
+        self.previous
     }
 
     /// Takes a record into the commit to come and gives it its sequence.
     pub(super) fn add(&mut self, class: Class, at: Timestamp, meter: &str, payload: &[u8]) -> u64 {
         let sequence = self.next;
         self.next += 1;
-        let header = Header { class, generation: self.generation, sequence, at, meter: meter.to_owned() };
+        let header = Header { class, generation: self.generation, sequence, at, meter };
         for (part, frame) in (0..=u8::MAX).zip(frame::cut(&header, payload)) {
             self.pending_bytes += frame.len();
             self.pending.push(((sequence, part), frame));
@@ -168,7 +215,7 @@ impl SegmentedLane {
     /// go under the same names into a new segment. (Linux tells of a failed write-back once and then shows the lost
     /// pages as good, so a second sync of the same file proves nothing.)
     pub(super) fn commit(&mut self) -> Result<(), StoreError> {
-        if self.pending.is_empty() && self.cursor == self.flushed_cursor {
+        if self.pending.is_empty() && self.pending_gone.is_empty() && self.cursor == self.flushed_cursor {
             return Ok(());
         }
         match self.write_and_sync() {
@@ -178,38 +225,45 @@ impl SegmentedLane {
                 self.begin_after_failure()?;
             }
         }
-        self.pending.clear();
+        self.written.flushes += 1;
+        self.written.frame_bytes += u64::try_from(self.pending_bytes).unwrap_or_default();
+        self.active.waiting.extend(self.pending.drain(..));
+        self.pending_gone.clear();
         self.pending_bytes = 0;
         self.durable = self.next - 1;
         self.flushed_cursor = self.cursor;
         Ok(())
     }
 
-    fn write_and_sync(&self) -> Result<(), StoreError> {
-        let marks = [cursor_mark(self.cursor)];
-        let marks = if self.cursor == self.flushed_cursor { &[] } else { marks.as_slice() };
-        self.active.segment.put(self.pending.iter().cloned(), marks)?;
-        self.active.segment.sync()
+    fn write_and_sync(&mut self) -> Result<(), StoreError> {
+        let marks = [told_mark(self.durable), cursor_mark(self.cursor), thinned_mark(self.thinned)];
+        let marks = if self.cursor == self.flushed_cursor {
+            marks.get(..1).unwrap_or_default()
+        } else {
+            marks.as_slice()
+        };
+        let Some(segment) = &mut self.active.segment else {
+            return Err(StoreError::Database("there is no active segment".into()));
+        };
+        segment.put(&self.pending, marks)?;
+        if !self.pending_gone.is_empty() {
+            segment.put(&values_of(&self.pending_gone), &[])?;
+        }
+        segment.sync()
     }
 
     fn begin_after_failure(&mut self) -> Result<(), StoreError> {
-        if let Err(error) = self.active.segment.close() {
+        if let Some(Err(error)) = self.active.segment.take().map(Segment::close) {
             tracing::warn!(%error, "closing a failed segment");
         }
         let (failed, first) = (self.active.first, self.durable + 1);
-        if failed == first {
-            // Nothing in it was ever told.
-            remove_segment(&self.directory, failed)?;
-        }
-        let pending = self.pending.iter().cloned();
-        let marks = [cursor_mark(self.cursor), begun_mark(self.generation, self.durable)];
-        make_segment(&self.directory, first, pending, &marks)?;
-        self.active.segment = Segment::open(&segment_path(&self.directory, first))?;
-        self.active.first = first;
-        self.active.payload_bytes = u64::try_from(self.pending_bytes).unwrap_or_default();
+        let values = [self.pending.as_slice(), &values_of(&self.pending_gone)].concat();
+        let marks = self.marks_of_new(self.durable);
+        let segment = Some(self.begin(first, &values, &marks)?);
+        let payload_bytes = u64::try_from(self.pending_bytes).unwrap_or_default();
+        self.active = Active { first, segment, payload_bytes, waiting: VecDeque::new() };
         if failed != first {
-            let disk_bytes = store::disk_bytes(&segment_path(&self.directory, failed));
-            self.closed.push_back(ClosedSegment { first: failed, disk_bytes });
+            self.closed.push_back(closed(&self.store, &self.directory, failed, &self.thinned));
         }
         Ok(())
     }
@@ -226,38 +280,57 @@ impl SegmentedLane {
 
     /// Begins a new segment. Nothing may be pending.
     pub(super) fn roll(&mut self) -> Result<(), StoreError> {
-        let marks = [cursor_mark(self.cursor), begun_mark(self.generation, self.next - 1)];
-        make_segment(&self.directory, self.next, [], &marks)?;
-        let segment = Segment::open(&segment_path(&self.directory, self.next))?;
-        let new = Active { first: self.next, segment, payload_bytes: 0 };
-        let mut full = std::mem::replace(&mut self.active, new);
-        let disk_bytes = full.segment.disk_bytes();
-        full.segment.close()?;
-        self.closed.push_back(ClosedSegment { first: full.first, disk_bytes });
+        let marks = self.marks_of_new(self.next - 1);
+        let segment = Some(self.begin(self.next, &[], &marks)?);
+        let new = Active { first: self.next, segment, payload_bytes: 0, waiting: VecDeque::new() };
+        let full = std::mem::replace(&mut self.active, new);
+        // What it writes on closing nobody reads: all that was told of is durable.
+        if let Some(Err(error)) = full.segment.map(Segment::close) {
+            tracing::warn!(lane = %self.directory.display(), %error, "closing a full segment");
+        }
+        self.closed.push_back(closed(&self.store, &self.directory, full.first, &self.thinned));
         self.flushed_cursor = self.cursor;
         Ok(())
+    }
+
+    /// Makes the segment that is to be the active one.
+    fn begin(
+        &self,
+        first: u64,
+        values: &[(Key, Vec<u8>)],
+        marks: &[(&str, Vec<u8>)],
+    ) -> Result<S::Segment, StoreError> {
+        // One is there when an attempt failed. Nothing in it was ever told.
+        remove_segments(&self.store, &self.directory, &[first])?;
+        make_segment(&self.store, &self.directory, first, values, marks)?;
+        self.store.open(&segment_path(&self.directory, first))
+    }
+
+    /// What a segment says that begins after this sequence.
+    fn marks_of_new(&self, last: u64) -> [(&'static str, Vec<u8>); 4] {
+        let begun = begun_mark(self.generation, last);
+        [told_mark(last), cursor_mark(self.cursor), begun, thinned_mark(self.thinned)]
     }
 
     /// Everything up to this sequence is with the broker. Durable with the next commit.
     pub(super) fn acknowledge(&mut self, up_to: u64) {
         self.cursor = self.cursor.max(up_to.min(self.durable));
+        while self.active.waiting.front().is_some_and(|((sequence, _), _)| *sequence <= self.cursor) {
+            self.active.waiting.pop_front();
+        }
     }
 
-    /// Whether a commit of the cursor would free a segment.
-    pub(super) fn has_drained_segment(&self) -> bool {
-        self.end_of_oldest().is_some_and(|end| end <= self.cursor)
+    /// Closed segments that a commit of the cursor would free.
+    pub(super) fn drained_segments(&self) -> usize {
+        self.ends().take_while(|end| *end <= self.cursor).count()
     }
 
     /// Removes the closed segments that lie wholly behind the flushed cursor.
     pub(super) fn drop_drained(&mut self) -> Result<(), StoreError> {
-        while self.end_of_oldest().is_some_and(|end| end <= self.flushed_cursor) {
-            let Some(segment) = self.closed.pop_front() else { break };
-            if let Some((_, mut open)) = self.draining.take_if(|(first, _)| *first == segment.first) {
-                open.close()?;
-            }
-            remove_segment(&self.directory, segment.first)?;
-        }
-        Ok(())
+        let drained = self.ends().take_while(|end| *end <= self.flushed_cursor).count();
+        let firsts: Vec<u64> = self.closed.drain(..drained).map(|segment| segment.first).collect();
+        self.draining.take_if(|(first, _)| firsts.contains(first));
+        remove_segments(&self.store, &self.directory, &firsts)
     }
 
     /// Moves the cursor over the oldest closed segment, whether its records are acknowledged or not. The next commit and
@@ -268,123 +341,139 @@ impl SegmentedLane {
         }
     }
 
-    /// The headers of the records still waiting in the oldest closed segment.
-    pub(super) fn waiting_in_oldest(&mut self, findings: &mut Findings) -> Result<Vec<Header>, StoreError> {
-        let mut headers = Vec::new();
-        let Some(end) = self.end_of_oldest() else { return Ok(headers) };
-        let mut after = self.cursor;
-        while after < end {
-            let reads = self.read(after, 1000, usize::MAX, findings)?;
-            let Some(last) = reads.last() else { break };
-            after = last.header.sequence;
-            headers.extend(reads.into_iter().map(|read| read.header).filter(|header| header.sequence <= end));
-        }
-        Ok(headers)
+    /// The records still waiting in the oldest closed segment.
+    pub(super) fn waiting_in_oldest(
+        &mut self,
+        damage: &mut Vec<Damage>,
+    ) -> Result<impl Iterator<Item = Record<'_>>, StoreError> {
+        let range = self.closed.front().map(|oldest| oldest.first).zip(self.end_of_oldest());
+        let from = self.cursor + 1;
+        let scanned = match range {
+            Some((first, end)) => Some(self.scanned(first, end, damage)?),
+            None => None,
+        };
+        let end = range.map_or(0, |(_, end)| end);
+        let records = scanned.into_iter().flat_map(move |scanned| scanned.records_from(from));
+        Ok(records.take_while(move |record| record.header.sequence <= end))
     }
 
     fn end_of_oldest(&self) -> Option<u64> {
-        self.closed.front()?;
-        Some(self.closed.get(1).map_or(self.active.first, |next| next.first) - 1)
+        self.ends().next()
     }
 
-    /// Durable records after this sequence and after the cursor, in order.
-    ///
-    /// A closed segment that turns out to be damaged is set aside, once, and read as far as it could be salvaged.
+    /// The last sequences of the closed segments.
+    pub(super) fn ends(&self) -> impl Iterator<Item = u64> {
+        let begins = self.closed.iter().map(|segment| segment.first).chain([self.active.first]);
+        begins.skip(1).map(|next| next - 1)
+    }
+
+    /// Durable records after this sequence and after the cursor, in order. Damage that is met is to be reported and
+    /// [covered](Self::cover).
     pub(super) fn read(
         &mut self,
         after: u64,
         records_max: usize,
         bytes_max: usize,
-        findings: &mut Findings,
+        damage: &mut Vec<Damage>,
     ) -> Result<Vec<Read>, StoreError> {
-        let mut reads = Reads::new(records_max, bytes_max);
-        let expected = after.max(self.cursor) + 1;
-        let mut from = expected;
-        let mut mended = None;
-        while from <= self.durable && !reads.is_full() {
-            let (first, end) = self.segment_of(from);
-            if first == self.active.first {
-                from = reads.take_from(&self.active.segment, from, end)?;
-                continue;
-            }
-            let read =
-                self.draining(first, end, findings).and_then(|segment| reads.take_from(segment, from, end));
-            match read {
-                Ok(next) => from = next,
-                Err(error) if mended != Some(first) && !error.is_the_machines() => {
-                    mended = Some(first);
-                    let scanned = salvage::scan(&segment_path(&self.directory, first))?;
-                    self.set_aside((first, end), scanned, &error.to_string(), findings)?;
-                    from = reads.records.last().map_or(from, |read| read.header.sequence + 1);
+        let mut reads = Reads { records: Vec::new(), bytes: 0, records_max, bytes_max };
+        let mut from = after.max(self.cursor) + 1;
+        while from < self.active.first && !reads.are_full() {
+            let (first, end) = self.closed_segment_of(from);
+            let scanned = self.scanned(first, end, damage)?;
+            for Record { header, payload } in scanned.records_from(from) {
+                if header.sequence > end || reads.are_full() {
+                    break;
                 }
-                Err(error) => return Err(error),
+                reads.push(&header, scanned.share(payload));
             }
+            from = end + 1;
         }
-        findings.missing.extend(self.missing(expected, from, &reads.records));
+        let begin = self.active.waiting.partition_point(|((sequence, _), _)| *sequence < from);
+        let frames = self.active.waiting.iter().skip(begin).filter_map(|(_, bytes)| frame::parse(bytes));
+        for Record { header, payload } in frame::records(frames) {
+            if reads.are_full() {
+                break;
+            }
+            reads.push(&header, payload.into_owned().into());
+        }
         Ok(reads.records)
     }
 
-    /// What is missing among records that should be `expected..next`, as far as it was not reported before.
-    fn missing(&mut self, expected: u64, next: u64, records: &[Read]) -> Vec<Missing> {
-        let mut missing = Vec::new();
-        let mut expected = expected.max(self.missing_reported + 1);
-        let found = records.iter().map(|read| (read.header.generation, read.header.sequence));
-        for (generation, sequence) in found.chain([(self.generation, next)]) {
-            if sequence > expected {
-                missing.push(Missing { generation, from: expected, to: sequence - 1 });
-                self.missing_reported = sequence - 1;
-            }
-            expected = expected.max(sequence + 1);
-        }
-        missing
-    }
-
-    /// First and last sequence of the segment that holds this one.
-    fn segment_of(&self, sequence: u64) -> (u64, u64) {
-        if sequence >= self.active.first {
-            return (self.active.first, self.durable);
-        }
+    /// First and last sequence of the closed segment in which this one lies, or should.
+    fn closed_segment_of(&self, sequence: u64) -> (u64, u64) {
         let index = self.closed.partition_point(|segment| segment.first <= sequence).saturating_sub(1);
         let end = self.closed.get(index + 1).map_or(self.active.first, |next| next.first) - 1;
         (self.closed.get(index).map_or(sequence, |segment| segment.first), end)
     }
 
-    /// The closed segment `first..=end`, open and compared with its raw bytes.
-    fn draining(&mut self, first: u64, end: u64, findings: &mut Findings) -> Result<&Segment, StoreError> {
-        if let Some((_, mut other)) = self.draining.take_if(|(open, _)| *open != first) {
-            other.close()?;
-        }
-        let path = segment_path(&self.directory, first);
-        if self.draining.is_none() {
-            let scanned = salvage::scan(&path)?;
-            let opened = match Segment::open(&path).and_then(|segment| compared(segment, &scanned, end)) {
-                Err(error) if !error.is_the_machines() => {
-                    self.set_aside((first, end), scanned, &error.to_string(), findings)?;
-                    Segment::open(&path)
+    /// What the closed segment `first..=end` holds.
+    pub(super) fn scanned(
+        &mut self,
+        first: u64,
+        end: u64,
+        damage: &mut Vec<Damage>,
+    ) -> Result<&Scanned, StoreError> {
+        let kept = self.draining.take_if(|(kept, _)| *kept == first);
+        let scanned = match kept {
+            Some((_, scanned)) => scanned,
+            None => {
+                let scanned = Scanned::of(self.store.raw(&segment_path(&self.directory, first))?);
+                // Before the oldest one there should be nothing: what is missing there was a segment once.
+                let is_oldest = self.closed.front().is_none_or(|oldest| oldest.first >= first);
+                let from = if is_oldest { self.cursor + 1 } else { first.max(self.cursor + 1) };
+                let missing = scanned.missing(from, end);
+                if !missing.is_empty() {
+                    let salvaged = scanned.records_from(self.cursor + 1).count();
+                    let detail = describe(&self.directory, first, "records are missing");
+                    let salvaged = u64::try_from(salvaged).unwrap_or(u64::MAX);
+                    damage.push(Damage { segment: first, detail, salvaged, missing });
                 }
-                opened => opened,
-            };
-            self.draining = Some((first, opened?));
-        }
-        self.draining.as_ref().map(|(_, segment)| segment).ok_or(StoreError::NotOpen)
+                scanned
+            }
+        };
+        let (_, scanned) = self.draining.insert((first, scanned));
+        Ok(scanned)
     }
 
-    fn set_aside(
-        &mut self,
-        (first, end): (u64, u64),
-        scanned: Scanned,
-        why: &str,
-        findings: &mut Findings,
-    ) -> Result<(), StoreError> {
+    /// Damage was reported, durably: what is missing now counts as gone. A closed segment moves into a fresh file, and
+    /// its old one is kept aside; what is missing in the active one is noted with the next commit, and what is missing
+    /// before all of them is passed by the cursor.
+    pub(super) fn cover(&mut self, damage: &Damage) -> Result<(), StoreError> {
+        let covered = damage.missing.iter();
+        let covered =
+            covered.map(|it| Gone { from: it.from, to: it.to, left: it.to + 1 - it.from - it.lost });
+        let Some(at) = self.closed.iter().position(|segment| segment.first == damage.segment) else {
+            if damage.segment < self.active.first {
+                self.cursor = self.cursor.max(self.active.first - 1);
+            } else {
+                self.pending_gone.extend(covered);
+            }
+            return Ok(());
+        };
+        let first = damage.segment;
+        let scanned = Scanned::of(self.store.raw(&segment_path(&self.directory, first))?);
+        let gone = scanned.gone_after(self.cursor).into_iter();
+        let gone =
+            gone.filter(|old| !damage.missing.iter().any(|it| it.from == old.from)).chain(covered).collect();
+        let marks = marks_of(scanned.cursor, scanned.begun);
+        let contents = Contents { values: scanned.values_from(self.cursor + 1), gone, marks: &marks };
+        moving::replace(&self.store, &self.directory, first, contents, Old::Kept(&self.quarantine))?;
         self.draining = None;
-        let damage = salvage::set_aside(&self.directory, &self.quarantine, (first, end), scanned, why)?;
-        findings.damaged.extend(damage);
+        if let Some(segment) = self.closed.get_mut(at) {
+            *segment = closed(&self.store, &self.directory, first, &self.thinned);
+        }
         Ok(())
     }
 
     /// Records that wait for an acknowledgement.
     pub(super) fn waiting(&self) -> u64 {
         self.durable - self.cursor.min(self.durable)
+    }
+
+    /// What was handed to the store.
+    pub(super) fn written(&self) -> Written {
+        self.written
     }
 
     /// The last durable sequence.
@@ -414,62 +503,73 @@ impl SegmentedLane {
 
     /// Bytes of disk of all segments.
     pub(super) fn disk_bytes(&self) -> u64 {
-        let closed: u64 = self.closed.iter().map(|segment| segment.disk_bytes).sum();
-        closed + self.active.segment.disk_bytes()
+        self.closed.iter().map(|segment| segment.disk_bytes).sum::<u64>() + self.active_disk_bytes()
+    }
+
+    /// Bytes of disk of the active segment.
+    pub(super) fn active_disk_bytes(&self) -> u64 {
+        self.store.disk_bytes(&segment_path(&self.directory, self.active.first))
     }
 
     /// Closes the store in good order. Nothing may be pending.
-    pub(super) fn close(mut self) -> Result<(), StoreError> {
-        if let Some((_, segment)) = &mut self.draining {
-            segment.close()?;
-        }
-        self.active.segment.close()
+    pub(super) fn close(self) -> Result<(), StoreError> {
+        self.active.segment.map_or(Ok(()), Segment::close)
     }
 }
 
-/// The segment, when it shows every record up to `end` that its raw bytes hold.
-fn compared(mut segment: Segment, scanned: &Scanned, end: u64) -> Result<Segment, StoreError> {
-    for key in scanned.values.keys().take_while(|(sequence, _)| *sequence <= end) {
-        if !segment.has(*key)? {
-            let _ = segment.close();
-            return Err(StoreError::Hides(key.0));
-        }
+/// Finishes or takes back the moves that the last stop interrupted. An old file with holes in it is kept.
+fn settle_moves(store: &impl Store, directory: &Path, quarantine: &Path) -> Result<(), StoreError> {
+    for first in layout::list(store, directory)?.moving {
+        let scanned = Scanned::of(store.raw(&moving_path(directory, first))?);
+        let begin = scanned.records_from(0).next().map_or(first, |record| record.header.sequence);
+        let has_holes = scanned.last().is_none_or(|(_, last)| !scanned.missing(begin, last).is_empty());
+        let old = if has_holes { Old::Kept(quarantine) } else { Old::Removed };
+        moving::settle(store, directory, first, old)?;
     }
-    Ok(segment)
+    Ok(())
 }
 
-/// The acknowledged sequence as it lies in a segment: framed, so that salvage finds it too.
+pub(super) fn closed(store: &impl Store, directory: &Path, first: u64, thinned: &ThinnedTo) -> ClosedSegment {
+    let disk_bytes = store.disk_bytes(&segment_path(directory, first));
+    let thinned_to = Grain::THINNED.into_iter().zip(thinned).rev().find(|(_, to)| **to >= first);
+    ClosedSegment { first, disk_bytes, grain: thinned_to.map_or(Grain::Whole, |(grain, _)| grain) }
+}
+
+pub(super) fn describe(directory: &Path, first: u64, what: &str) -> String {
+    let lane = directory.file_name().unwrap_or_default().to_string_lossy();
+    format!("{lane} segment {first}: {what}")
+}
+
+fn values_of(gone: &[Gone]) -> Vec<(Key, Vec<u8>)> {
+    gone.iter().map(|gone| ((gone.from, u8::MAX), gone.frame())).collect()
+}
+
+pub(super) fn marks_of(
+    cursor: Option<u64>,
+    begun: Option<(Generation, u64)>,
+) -> Vec<(&'static str, Vec<u8>)> {
+    let begun = begun.map(|(generation, last)| begun_mark(generation, last));
+    cursor.map(cursor_mark).into_iter().chain(begun).collect()
+}
+
+pub(super) fn thinned_mark(to: ThinnedTo) -> (&'static str, Vec<u8>) {
+    (THINNED, frame::thinned_mark(to))
+}
+
+/// The acknowledged sequence as it lies in a segment.
 pub(super) fn cursor_mark(cursor: u64) -> (&'static str, Vec<u8>) {
-    (CURSOR, mark(Class::Cursor, Generation(0), cursor))
+    (CURSOR, frame::mark(Class::Cursor, Generation(0), cursor))
+}
+
+pub(super) fn told_mark(up_to: u64) -> (&'static str, Vec<u8>) {
+    (TOLD, frame::mark(Class::Told, Generation(0), up_to))
 }
 
 /// The generation and the last sequence given before a segment was begun.
-pub(super) fn begun_mark(generation: Generation, last: u64) -> (&'static str, Vec<u8>) {
-    (BEGUN, mark(Class::Begun, generation, last))
+fn begun_mark(generation: Generation, last: u64) -> (&'static str, Vec<u8>) {
+    (BEGUN, frame::mark(Class::Begun, generation, last))
 }
 
-fn mark(class: Class, generation: Generation, sequence: u64) -> Vec<u8> {
-    let header = Header { class, generation, sequence, at: Timestamp::UNIX_EPOCH, meter: String::new() };
-    frame::cut(&header, &[]).concat()
-}
-
-fn sequence_of(segment: &Segment, mark: &str) -> Result<Option<(Generation, u64)>, StoreError> {
-    let mark = segment.mark(mark)?.unwrap_or_default();
-    Ok(frame::parse(&mark).map(|frame| (frame.header.generation, frame.header.sequence)))
-}
-
-/// The cursor as the newest of these closed segments knew it when it was closed.
-fn cursor_before(lane: &Path, firsts: &[u64]) -> Result<Option<u64>, StoreError> {
-    match firsts.last() {
-        Some(first) => Ok(salvage::scan(&segment_path(lane, *first))?.cursor),
-        None => Ok(None),
-    }
-}
-
-fn payload_bytes(segment: &Segment) -> Result<u64, StoreError> {
-    let mut bytes = 0;
-    for value in segment.values_from((0, 0)) {
-        bytes += u64::try_from(value?.1.len()).unwrap_or_default();
-    }
-    Ok(bytes)
+fn bytes(frame: &[u8]) -> u64 {
+    u64::try_from(frame.len()).unwrap_or(u64::MAX)
 }

@@ -16,8 +16,10 @@ use super::Uplink;
 use super::backoff::{Backoff, Bounds};
 use super::condition::Tracker;
 use super::drain::{Drain, Parts};
+use super::hold::Hold;
 use super::message::Message;
 use super::source::{Cursor, Source};
+use crate::boots::Boots;
 use crate::id::{Generation, Lane, RecordName};
 use crate::outbox::{Closed, Stored};
 use crate::pulse::Pulse;
@@ -58,7 +60,7 @@ impl Shared {
         let mut world = self.world.borrow_mut();
         world.undecodable.insert(sequence);
         for stored in world.records.iter_mut().filter(|stored| stored.name.sequence == sequence) {
-            stored.bytes = vec![200, 1, 2, 3];
+            stored.bytes = vec![200, 1, 2, 3].into();
         }
     }
 
@@ -89,7 +91,7 @@ pub(super) fn event(sequence: u64) -> Stored {
         what: What::LineDown { line: format!("line-{sequence}"), detail: "x".repeat(20) },
     });
     let name = RecordName { generation: Generation(7), lane: Lane::Urgent, sequence };
-    Stored { name, bytes: record.encode() }
+    Stored { name, bytes: record.encode().into() }
 }
 
 struct Read {
@@ -164,7 +166,12 @@ pub(super) fn reading(sequence: u64, meter: &str, raw: usize) -> Stored {
         answer: Answer { raw: (raw > 0).then(|| weir_wire::Raw(vec![0x68; raw])), ..Answer::default() },
     });
     let name = RecordName { generation: Generation(7), lane: Lane::Readings, sequence };
-    Stored { name, bytes: record.encode() }
+    Stored { name, bytes: record.encode().into() }
+}
+
+/// A hold that knows of no boot and keeps nothing.
+pub(super) fn hold() -> Hold {
+    Hold::new(Boots::open(std::path::Path::new("/nowhere")), Duration::from_secs(900))
 }
 
 /// A drain on the local task set.
@@ -177,6 +184,16 @@ pub(super) struct Running {
 
 /// Runs a drain between this outbox and this uplink.
 pub(super) fn run(shared: &Shared, uplink: impl Uplink + 'static, start_spread: Duration) -> Running {
+    run_with(shared, uplink, start_spread, hold())
+}
+
+/// The same with this knowledge of the boots.
+pub(super) fn run_with(
+    shared: &Shared,
+    uplink: impl Uplink + 'static,
+    start_spread: Duration,
+    hold: Hold,
+) -> Running {
     let tracker = Tracker::new(Lane::Urgent);
     let pulse = Pulse::new("drain");
     let (stop, stopped) = watch::channel(false);
@@ -185,12 +202,14 @@ pub(super) fn run(shared: &Shared, uplink: impl Uplink + 'static, start_spread: 
         cursor: shared.clone(),
         uplink,
         gateway: "gw".into(),
+        hold,
         backoff: Backoff::new(
             Bounds::new(Duration::from_millis(500), Duration::from_secs(30)),
             Rng::with_seed(1),
         ),
         start_spread,
         stop_wait: Duration::from_secs(3),
+        tick: super::drain::TICK,
         pulse: pulse.clone(),
         tracker: tracker.clone(),
         stopped,

@@ -12,7 +12,7 @@
 //! **Recover**: feeding has stopped. Every outstanding report is awaited, so that no report of an old attempt can be
 //! taken for one of a new attempt; then the lane is read again from the cursor. `limit` is where the kinds differ:
 //!
-//! - *retriable*: after a pause one record goes first, and `limit` doubles as records get through. During an outage
+//! - *retriable*: after a pause one record goes first, and `limit` grows as records get through. During an outage
 //!   that is one record that keeps trying, and afterwards a gentle start of a thousand gateways at once.
 //! - *refused*: `limit` becomes half of what was refused together, which finds the culprit in a few rounds. Refused at
 //!   a `limit` of one means refused alone: it is set aside and the ones behind it go on.
@@ -32,6 +32,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use super::backoff::Backoff;
 use super::condition::Tracker;
 use super::flow::Flow;
+use super::hold::Hold;
 use super::source::{Cursor, Source};
 use super::{Failure, FailureKind, Uplink};
 use crate::limits::{READ_BYTES_MAX, READ_RECORDS_MAX, UPLINK_ABANDON};
@@ -39,7 +40,7 @@ use crate::outbox::{Closed, Stored};
 use crate::pulse::Pulse;
 
 /// The drain turns at least this often, so that its silence means trouble.
-const TICK: Duration = Duration::from_secs(1);
+pub(super) const TICK: Duration = Duration::from_secs(1);
 
 /// What a drain is made of.
 pub(super) struct Parts<S, C, U> {
@@ -47,9 +48,12 @@ pub(super) struct Parts<S, C, U> {
     pub(super) cursor: C,
     pub(super) uplink: U,
     pub(super) gateway: String,
+    pub(super) hold: Hold,
     pub(super) backoff: Backoff,
     pub(super) start_spread: Duration,
     pub(super) stop_wait: Duration,
+    /// [`TICK`], but in tests that live through weeks.
+    pub(super) tick: Duration,
     pub(super) pulse: Pulse,
     pub(super) tracker: Tracker,
     pub(super) stopped: watch::Receiver<bool>,
@@ -83,11 +87,18 @@ pub(super) struct Drain<S, C, U> {
 impl<S: Source, C: Cursor, U: Uplink> Drain<S, C, U> {
     /// To be called within the runtime that will run it.
     pub(super) fn new(parts: Parts<S, C, U>) -> Self {
-        let mut tick = interval(TICK);
+        let mut tick = interval(parts.tick);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             source: parts.source,
-            flow: Flow::new(parts.cursor, parts.uplink, parts.gateway, parts.backoff, parts.tracker),
+            flow: Flow::new(
+                parts.cursor,
+                parts.uplink,
+                parts.gateway,
+                parts.hold,
+                parts.backoff,
+                parts.tracker,
+            ),
             pending: VecDeque::new(),
             start_spread: parts.start_spread,
             stop_wait: parts.stop_wait,
@@ -132,7 +143,9 @@ impl<S: Source, C: Cursor, U: Uplink> Drain<S, C, U> {
     async fn stream(&mut self) -> Result<Failure, End> {
         let Self { source, flow, pending, stopped, tick, pulse, .. } = self;
         loop {
-            let mut next = pin!(source.next(READ_RECORDS_MAX, READ_BYTES_MAX));
+            // While one record keeps trying, nothing is read that would only be forgotten again.
+            let wanted = flow.limit().min(READ_RECORDS_MAX);
+            let mut next = pin!(source.next(wanted, READ_BYTES_MAX));
             loop {
                 flow.settle().await?;
                 if let Some(failure) = flow.failure.take() {
@@ -142,9 +155,9 @@ impl<S: Source, C: Cursor, U: Uplink> Drain<S, C, U> {
                 tokio::select! {
                     biased;
                     () = asked_to_stop(stopped) => return Err(End::Stopped),
-                    _ = tick.tick() => { pulse.beat(); flow.tick(); }
+                    _ = tick.tick() => { pulse.beat(); flow.tick(tick.period()); }
                     () = flow.uplink.reports(&mut flow.reports) => flow.take_reports(),
-                    batch = &mut next, if pending.len() <= READ_RECORDS_MAX => {
+                    batch = &mut next, if pending.len() <= wanted => {
                         pending.extend(batch?);
                         break;
                     }
@@ -192,9 +205,9 @@ impl<S: Source, C: Cursor, U: Uplink> Drain<S, C, U> {
                 () = asked_to_stop(&mut self.stopped) => return Err(End::Stopped),
                 _ = self.tick.tick() => {
                     self.pulse.beat();
-                    self.flow.tick();
+                    self.flow.tick(self.tick.period());
                     if failure.kind == FailureKind::Fatal {
-                        abandoned_for += TICK;
+                        abandoned_for += self.tick.period();
                     }
                 }
                 () = self.flow.uplink.reports(&mut self.flow.reports) => self.flow.take_reports(),

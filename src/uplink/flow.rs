@@ -1,17 +1,20 @@
 //! The bookkeeping between a drain's loop and its uplink: what may be fed, what reports mean, how far the cursor goes.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tracing::warn;
 
 use super::backoff::Backoff;
 use super::condition::Tracker;
+use super::hold::Hold;
 use super::message::Message;
 use super::source::Cursor;
 use super::window::{Settled, Window};
 use super::{Failure, FailureKind, Report, Uplink};
 use crate::limits::{
-    REFUSED_IN_A_ROW_MAX, UPLINK_FEED_RECORDS, UPLINK_QUIET, UPLINK_WINDOW_BYTES, UPLINK_WINDOW_RECORDS,
+    REFUSED_IN_A_ROW_MAX, UPLINK_FEED_RECORDS, UPLINK_QUIET, UPLINK_START_RECORDS, UPLINK_WINDOW_BYTES,
+    UPLINK_WINDOW_RECORDS,
 };
 use crate::outbox::{Closed, Stored};
 
@@ -19,6 +22,9 @@ pub(super) struct Flow<C, U> {
     cursor: C,
     pub(super) uplink: U,
     gateway: String,
+    hold: Hold,
+    /// The next record waits for the clock to be set; looked at again once a second.
+    is_held: bool,
     pub(super) backoff: Backoff,
     pub(super) tracker: Tracker,
     pub(super) window: Window,
@@ -34,32 +40,51 @@ pub(super) struct Flow<C, U> {
     refused_in_a_row: u32,
     /// The highest sequence that was ever handed over.
     highest: u64,
-    /// Seconds that something was in flight and nothing was heard.
-    quiet_s: u64,
+    /// How long something has been in flight and nothing was heard, and at what point that was last told.
+    quiet: Duration,
+    quiet_told: Duration,
 }
 
 impl<C: Cursor, U: Uplink> Flow<C, U> {
-    pub(super) fn new(cursor: C, uplink: U, gateway: String, backoff: Backoff, tracker: Tracker) -> Self {
+    pub(super) fn new(
+        cursor: C,
+        uplink: U,
+        gateway: String,
+        hold: Hold,
+        backoff: Backoff,
+        tracker: Tracker,
+    ) -> Self {
         Self {
             cursor,
             uplink,
             gateway,
+            hold,
+            is_held: false,
             backoff,
             tracker,
             window: Window::default(),
             reports: Vec::new(),
             failure: None,
-            limit: 1,
+            limit: UPLINK_START_RECORDS,
             refused_together: 0,
             refused_in_a_row: 0,
             highest: 0,
-            quiet_s: 0,
+            quiet: Duration::ZERO,
+            quiet_told: Duration::ZERO,
         }
+    }
+
+    /// Records that may be in flight at once.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Whether one more record may be handed over.
     pub(super) fn has_room(&self) -> bool {
-        self.failure.is_none() && self.window.len() < self.limit && self.window.bytes() < UPLINK_WINDOW_BYTES
+        self.failure.is_none()
+            && !self.is_held
+            && self.window.len() < self.limit
+            && self.window.bytes() < UPLINK_WINDOW_BYTES
     }
 
     /// Hands over some of these records, as far as there is room.
@@ -69,23 +94,25 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
             if !self.has_room() {
                 break;
             }
-            let Some(stored) = pending.pop_front() else { break };
-            if stored.name.sequence <= self.highest {
-                retried += 1;
+            let Some(stored) = pending.front() else { break };
+            let sequence = stored.name.sequence;
+            match Message::settled(stored, &self.gateway, &mut self.hold) {
+                Ok(Some(message)) => self.hand_over(sequence, &message),
+                Ok(None) => {
+                    self.is_held = true;
+                    break;
+                }
+                Err(damage) => self.window.push_refused(sequence, damage.to_string()),
             }
-            self.highest = self.highest.max(stored.name.sequence);
-            self.hand_over(&stored);
+            pending.pop_front();
+            retried += u64::from(sequence <= self.highest);
+            self.highest = self.highest.max(sequence);
         }
         self.tracker.fed(retried, self.window.outstanding());
     }
 
-    fn hand_over(&mut self, stored: &Stored) {
-        let sequence = stored.name.sequence;
-        let message = match Message::from_stored(stored, &self.gateway) {
-            Ok(message) => message,
-            Err(damage) => return self.window.push_refused(sequence, damage.to_string()),
-        };
-        match self.uplink.send(self.window.next_ticket(), &message) {
+    fn hand_over(&mut self, sequence: u64, message: &Message) {
+        match self.uplink.send(self.window.next_ticket(), message) {
             Ok(()) => self.window.push_outstanding(sequence, message.payload.len()),
             // The client itself will not have it, whatever else is in flight: that is as alone as can be.
             Err(failure) if failure.kind == FailureKind::Refused => {
@@ -101,11 +128,11 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
         for report in reports.drain(..) {
             match report {
                 Report::Delivered(ticket) => {
-                    self.quiet_s = 0;
+                    self.heard();
                     self.window.delivered(ticket);
                 }
                 Report::Failed(ticket, failure) => {
-                    self.quiet_s = 0;
+                    self.heard();
                     self.take_failed(ticket, *failure);
                 }
                 Report::Trouble(failure) if failure.kind == FailureKind::Fatal => self.note(*failure),
@@ -155,8 +182,10 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
             return Ok(());
         }
         self.cursor.acknowledge(up_to).await?;
-        self.limit = self.limit.saturating_add(records).min(UPLINK_WINDOW_RECORDS);
+        // Fourfold with every round trip: gentle on the broker, and still a matter of tenths of a second.
+        self.limit = self.limit.saturating_add(3 * records).min(UPLINK_WINDOW_RECORDS);
         self.refused_in_a_row = 0;
+        self.hold.acknowledged();
         self.backoff.reset();
         self.tracker.acknowledged(u64::try_from(records).unwrap_or(u64::MAX));
         self.tracker.fed(0, self.window.outstanding());
@@ -174,15 +203,19 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
         Ok(())
     }
 
-    /// Once a second: is anything still heard of what is in flight?
-    pub(super) fn tick(&mut self) {
-        self.quiet_s = if self.window.outstanding() > 0 { self.quiet_s + 1 } else { 0 };
-        let quiet_too_long = UPLINK_QUIET.as_secs().max(1);
-        if self.quiet_s > self.uplink.reports_within().as_secs() {
-            self.quiet_s = 0;
+    /// Some time has passed: is anything still heard of what is in flight?
+    pub(super) fn tick(&mut self, passed: Duration) {
+        self.is_held = false;
+        if self.window.outstanding() == 0 {
+            return self.heard();
+        }
+        self.quiet += passed;
+        if self.quiet > self.uplink.reports_within() {
+            self.heard();
             let detail = format!("{} records without a report", self.window.outstanding());
             self.note(Failure::new(FailureKind::Fatal, "the broker's client does not report", detail));
-        } else if self.quiet_s > 0 && self.quiet_s.is_multiple_of(quiet_too_long) {
+        } else if self.quiet >= self.quiet_told + UPLINK_QUIET {
+            self.quiet_told = self.quiet;
             let failure = self.uplink.diagnose().unwrap_or_else(|| {
                 let detail = format!("{} records in flight", self.window.outstanding());
                 Failure::new(FailureKind::Retriable, "the broker does not acknowledge", detail)
@@ -194,15 +227,23 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
         }
     }
 
+    fn heard(&mut self) {
+        (self.quiet, self.quiet_told) = (Duration::ZERO, Duration::ZERO);
+    }
+
     /// Back to the cursor after a failure of this kind; nothing is in flight that matters.
     pub(super) fn start_again(&mut self, kind: FailureKind) {
         self.limit = match kind {
             FailureKind::Refused => (self.refused_together / 2).max(1),
             FailureKind::Retriable | FailureKind::Fatal => 1,
         };
+        if kind != FailureKind::Refused {
+            self.hold.begin_again();
+        }
+        self.is_held = false;
         self.refused_together = 0;
         self.failure = None;
-        self.quiet_s = 0;
+        self.heard();
         self.window.clear();
         self.tracker.fed(0, 0);
     }

@@ -3,6 +3,8 @@
 use serde::Serialize;
 use weir_wire::stored::{DecodeError, Record};
 
+use super::hold::{self, Hold};
+use crate::boots::Boots;
 use crate::outbox::Stored;
 
 /// Room for a water meter's reading of a handful of values, so that its JSON is written without growing.
@@ -34,7 +36,7 @@ pub struct Message {
 
 /// Why a stored record cannot be sent.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unsendable {
+pub enum Unsendable {
     /// Its bytes are no record, or one of a newer program.
     #[error(transparent)]
     Stored(#[from] DecodeError),
@@ -44,9 +46,33 @@ pub(super) enum Unsendable {
 }
 
 impl Message {
-    /// The message for a stored record: always the same for the same record.
-    pub(super) fn from_stored(stored: &Stored, gateway: &str) -> Result<Self, Unsendable> {
-        let record = Record::decode(&stored.bytes)?;
+    /// The message for a stored record as it would be sent now. A reading that would still wait for its time has the one
+    /// that the gateway believed.
+    ///
+    /// # Errors
+    /// When the stored bytes are no record that this program knows.
+    pub fn from_stored(stored: &Stored, gateway: &str, boots: &Boots) -> Result<Self, Unsendable> {
+        let record = match Record::decode(&stored.bytes)? {
+            Record::Reading(reading) => Record::Reading(hold::as_settled(boots, reading)),
+            event @ Record::Event(_) => event,
+        };
+        Self::of(record, stored, gateway)
+    }
+
+    /// The message to be sent for a stored record: always the same for the same record. `None` while it has to wait.
+    pub(super) fn settled(
+        stored: &Stored,
+        gateway: &str,
+        hold: &mut Hold,
+    ) -> Result<Option<Self>, Unsendable> {
+        let settled = match Record::decode(&stored.bytes)? {
+            Record::Reading(reading) => hold.settle(reading).map(Record::Reading),
+            event @ Record::Event(_) => Some(event),
+        };
+        settled.map(|record| Self::of(record, stored, gateway)).transpose()
+    }
+
+    fn of(record: Record, stored: &Stored, gateway: &str) -> Result<Self, Unsendable> {
         let id = stored.name.id(gateway);
         let schema = record.schema();
         // The record is taken apart and not copied: this is the drain's hottest path.
@@ -70,14 +96,14 @@ fn json(record: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::doubles::{event, reading};
+    use super::super::doubles::{event, hold, reading};
     use super::*;
 
     #[test]
     fn the_json_is_the_one_that_the_contract_crate_makes() {
         for stored in [event(3), reading(4, "A-1", 300)] {
             let record = Record::decode(&stored.bytes).unwrap();
-            let message = Message::from_stored(&stored, "gw").unwrap();
+            let message = Message::settled(&stored, "gw", &mut hold()).unwrap().unwrap();
             assert_eq!(message.payload, record.to_json(&stored.name.id("gw"), "gw"));
             assert_eq!((message.schema, message.id), (record.schema(), stored.name.id("gw")));
         }
@@ -86,8 +112,8 @@ mod tests {
     #[test]
     fn no_bytes_make_a_message_that_is_not_a_record() {
         for bytes in [vec![], vec![200, 1, 2], vec![1], vec![1, 0, 255, 255, 255, 255, 255]] {
-            let stored = Stored { bytes, ..event(1) };
-            assert!(matches!(Message::from_stored(&stored, "gw"), Err(Unsendable::Stored(_))));
+            let stored = Stored { bytes: bytes.into(), ..event(1) };
+            assert!(matches!(Message::settled(&stored, "gw", &mut hold()), Err(Unsendable::Stored(_))));
         }
     }
 }

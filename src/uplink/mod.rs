@@ -26,6 +26,8 @@
 //!      └─ Cursor: acknowledge ◄────────┴── reports ◄─┘
 //! ```
 //!
+//! Readings whose time is not known yet wait, for a while, for the clock to be set; see `hold`.
+//!
 //! What this room deliberately does not do: choose what to drop (the outbox), or know a setting's name (`config`).
 
 pub mod backoff;
@@ -34,6 +36,7 @@ mod condition;
 mod doubles;
 mod drain;
 mod flow;
+mod hold;
 pub mod kafka;
 mod message;
 mod source;
@@ -47,8 +50,9 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 pub use condition::{Condition, State};
-pub use message::{Message, Topic};
+pub use message::{Message, Topic, Unsendable};
 
+use crate::boots::Boots;
 use crate::id::Lane;
 use crate::outbox::Outbox;
 use crate::pulse::Pulse;
@@ -144,6 +148,8 @@ pub struct Config {
     /// The first connection is made at a random moment within this time from the start, because a whole city's
     /// gateways may have been switched on together. Zero connects at once.
     pub start_spread: Duration,
+    /// How long readings of a boot that does not know the time yet wait for it before they go as unsynced.
+    pub unsynced_hold: Duration,
     /// How long a stop waits for the reports of what is in flight.
     pub stop_wait: Duration,
 }
@@ -178,10 +184,10 @@ struct LaneHandle {
 ///
 /// # Errors
 /// When the broker's client refuses its settings, or there is no thread to be had.
-pub fn start(config: Config, outbox: &Outbox, gateway: &str) -> Result<Handle, StartError> {
+pub fn start(config: Config, outbox: &Outbox, boots: Boots, gateway: &str) -> Result<Handle, StartError> {
     config.kafka.check()?;
     let (stop, stopped) = watch::channel(false);
-    let start_lane = |lane| start_lane(&config, lane, outbox, gateway, stopped.clone());
+    let start_lane = |lane| start_lane(&config, lane, outbox, boots.clone(), gateway, stopped.clone());
     let [urgent, readings] = Lane::ALL.map(start_lane);
     Ok(Handle { lanes: [urgent?, readings?], stop })
 }
@@ -190,6 +196,7 @@ fn start_lane(
     config: &Config,
     lane: Lane,
     outbox: &Outbox,
+    boots: Boots,
     gateway: &str,
     stopped: watch::Receiver<bool>,
 ) -> io::Result<LaneHandle> {
@@ -201,9 +208,11 @@ fn start_lane(
         cursor: outbox.reader(lane),
         uplink: kafka::Kafka::new(config.kafka.clone(), lane, gateway),
         gateway: gateway.to_owned(),
+        hold: hold::Hold::new(boots, config.unsynced_hold),
         backoff: backoff::Backoff::new(config.backoff, fastrand::Rng::new()),
         start_spread: config.start_spread,
         stop_wait: config.stop_wait,
+        tick: drain::TICK,
         pulse: pulse.clone(),
         tracker: tracker.clone(),
         stopped,
@@ -269,5 +278,7 @@ impl Handle {
     }
 }
 
+#[cfg(test)]
+mod month;
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use weir_wire::stored::Record;
 
 use super::doubles::{event, reading};
 use super::{Config, State, backoff, kafka, start};
+use crate::boots::Boots;
 use crate::id::Lane;
 use crate::outbox::{self, WhenFull};
 use crate::pulse::Pulse;
@@ -27,11 +28,17 @@ fn kafka_config(bootstrap: String) -> kafka::Config {
     }
 }
 
+/// Of no boot, and nothing is kept.
+fn unknown_boots() -> Boots {
+    Boots::open(std::path::Path::new("/nowhere"))
+}
+
 fn config(kafka: kafka::Config) -> Config {
     Config {
         kafka,
         backoff: backoff::Bounds::default(),
         start_spread: Duration::ZERO,
+        unsynced_hold: Duration::ZERO,
         stop_wait: Duration::from_secs(3),
     }
 }
@@ -45,6 +52,7 @@ fn outbox_config(directory: &std::path::Path) -> outbox::Config {
         free_bytes_min: 0,
         commit_window: Duration::from_millis(20),
         when_full: WhenFull::DropOldest,
+        time_zone: jiff::tz::TimeZone::UTC,
         segment_payload_bytes: crate::limits::SEGMENT_PAYLOAD_BYTES,
     }
 }
@@ -56,7 +64,9 @@ async fn both_lanes_leave_the_outbox_on_disk_once_the_broker_has_them() {
     cluster.create_topic("weir.events", 1, 1).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let opened = outbox::open(outbox_config(directory.path()), Pulse::new("outbox")).unwrap();
-    let uplink = start(config(kafka_config(cluster.bootstrap_servers())), &opened.outbox, "gw").unwrap();
+    let uplink =
+        start(config(kafka_config(cluster.bootstrap_servers())), &opened.outbox, unknown_boots(), "gw")
+            .unwrap();
 
     for sequence in 1..=300 {
         let stored = if sequence % 3 == 0 { event(sequence) } else { reading(sequence, "A-1", 0) };
@@ -88,7 +98,7 @@ async fn settings_the_client_refuses_start_nothing() {
     let opened = outbox::open(outbox_config(directory.path()), Pulse::new("outbox")).unwrap();
     let mut kafka = kafka_config("127.0.0.1:1".into());
     kafka.properties.insert("acks".into(), "0".into());
-    let refusal = start(config(kafka), &opened.outbox, "gw").unwrap_err();
+    let refusal = start(config(kafka), &opened.outbox, unknown_boots(), "gw").unwrap_err();
     assert!(refusal.to_string().starts_with("property acks cannot be set"), "{refusal}");
     opened.outbox.close().await.unwrap();
 }

@@ -10,9 +10,12 @@ use serde_json::value::RawValue;
 
 use super::consumed::Consumed;
 use super::fleet::Fleet;
+use super::mock::MockBroker;
 
 /// The gateway's id in every story.
 pub(crate) const GATEWAY: &str = "gw-story";
+/// A commit has no more records (`docs/ARCHITECTURE.md`).
+const COMMIT_RECORDS_MAX: usize = 100;
 
 /// What of a reading the ledger looks at.
 #[derive(Debug, Deserialize)]
@@ -80,6 +83,12 @@ fn once_each<'c>(
         }
     }
     order
+}
+
+/// The readings and the events that the broker has.
+#[track_caller]
+pub(crate) fn at_the_broker(broker: &MockBroker, fleet: &Fleet) -> (Vec<Arrived>, Vec<serde_json::Value>) {
+    (readings(&broker.read_all("weir.readings"), fleet), events(&broker.read_all("weir.events")))
 }
 
 /// Every reading of the topic once, in the order of its first arrival by partition.
@@ -163,19 +172,79 @@ pub(crate) fn of_kind<'e>(events: &'e [serde_json::Value], kind: &str) -> Vec<&'
     events.iter().filter(|event| event["event"] == kind).collect()
 }
 
+/// Panics unless everything that arrived had been told of as flushed, but for the last commit of a life that ended
+/// between the flush and the line that tells of it.
+#[track_caller]
+pub(crate) fn assert_nothing_untold(
+    told: &BTreeSet<String>,
+    readings: &[Arrived],
+    events: &[serde_json::Value],
+) {
+    let mut last_told = BTreeMap::<&str, u64>::new();
+    for (life, sequence) in told.iter().map(|id| sequence_of(id)) {
+        let last = last_told.entry(life).or_default();
+        *last = sequence.max(*last);
+    }
+    let ids = readings.iter().map(|it| it.id.as_str());
+    let ids = ids.chain(events.iter().map(|event| event["id"].as_str().unwrap()));
+    let mut untold = BTreeMap::<&str, usize>::new();
+    for id in ids.filter(|id| !told.contains(*id)) {
+        let (life, sequence) = sequence_of(id);
+        assert!(last_told.get(life).is_none_or(|last| sequence > *last), "{id} came without a word");
+        *untold.entry(life).or_default() += 1;
+    }
+    let most = untold.iter().max_by_key(|(_, count)| **count);
+    assert!(
+        most.is_none_or(|(_, count)| *count <= COMMIT_RECORDS_MAX),
+        "more than a commit, untold: {most:?}"
+    );
+}
+
+/// An id's gateway, generation and lane, and its sequence.
+#[track_caller]
+pub(crate) fn sequence_of(id: &str) -> (&str, u64) {
+    let digits = id.rfind(|character: char| !character.is_ascii_digit()).expect("a lane") + 1;
+    (&id[..digits], id[digits..].parse().unwrap())
+}
+
+/// Panics unless the gaps that were reported are of records that had not been told of. Gives how many gaps there are.
+///
+/// A cut in the middle of a commit may leave any of its records, and the daemon cannot know that nobody had been told
+/// of those between them: it reports what it misses.
+#[track_caller]
+pub(crate) fn assert_gaps_are_of_untold(told: &BTreeSet<String>, events: &[serde_json::Value]) -> usize {
+    let gaps = of_kind(events, "gap");
+    for gap in &gaps {
+        let id = |at: usize| gap["ids"][at].as_str().unwrap_or_else(|| panic!("no ids: {gap:#}"));
+        let ((life, from), (_, to)) = (sequence_of(id(0)), sequence_of(id(1)));
+        let lost = (from..=to).map(|sequence| format!("{life}{sequence}")).find(|id| told.contains(id));
+        assert_eq!(lost, None, "had been told, and is a gap: {gap:#}");
+    }
+    gaps.len()
+}
+
 /// Panics, naming them, when ids that the daemon had flushed are not among those that arrived.
 #[track_caller]
 pub(crate) fn assert_all_there(told: &BTreeSet<String>, readings: &[Arrived], events: &[serde_json::Value]) {
-    let arrived: BTreeSet<&str> = readings
-        .iter()
-        .map(|it| it.id.as_str())
-        .chain(events.iter().map(|event| event["id"].as_str().unwrap()))
-        .collect();
-    let missing: Vec<&String> = told.iter().filter(|id| !arrived.contains(id.as_str())).collect();
+    let missing = missing(told, readings, events);
     assert!(
         missing.is_empty(),
         "{} of {} flushed records never arrived: {missing:?}",
         missing.len(),
         told.len()
     );
+}
+
+/// The ids that the daemon had flushed and that have not arrived.
+pub(crate) fn missing<'t>(
+    told: &'t BTreeSet<String>,
+    readings: &[Arrived],
+    events: &[serde_json::Value],
+) -> Vec<&'t str> {
+    let arrived: BTreeSet<&str> = readings
+        .iter()
+        .map(|it| it.id.as_str())
+        .chain(events.iter().map(|event| event["id"].as_str().unwrap()))
+        .collect();
+    told.iter().map(String::as_str).filter(|id| !arrived.contains(id)).collect()
 }

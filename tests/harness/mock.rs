@@ -4,6 +4,7 @@
 //! judges no idempotence, so a repeat says nothing here; it keeps only the newest 5 MiB of a partition; and while it is
 //! down it keeps what it has, as a broker with a disk.
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -64,6 +65,35 @@ impl MockBroker {
         let (done, is_done) = sync_channel(1);
         self.orders.as_ref().expect("it runs").send(order(done)).expect("the cluster's thread runs");
         is_done.recv().expect("the cluster obeys");
+    }
+}
+
+/// All that a topic of a mock cluster ever held, as long as it is gathered before the cluster forgets it.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    records: Vec<Consumed>,
+    /// The next offset of each partition.
+    next: BTreeMap<i32, i64>,
+}
+
+impl Gathered {
+    /// Adds what came since the last time, and gives that, ordered by partition and offset. The broker must be up.
+    #[track_caller]
+    pub(crate) fn gather(&mut self, broker: &MockBroker, topic: &str) -> &[Consumed] {
+        let before = self.records.len();
+        for record in broker.read_all(topic) {
+            let next = self.next.entry(record.partition).or_default();
+            if record.offset >= *next {
+                assert_eq!(record.offset, *next, "{topic}: not gathered in time");
+                *next += 1;
+                self.records.push(record);
+            }
+        }
+        &self.records[before..]
+    }
+
+    pub(crate) fn all(&self) -> &[Consumed] {
+        &self.records
     }
 }
 

@@ -3,6 +3,7 @@
 //! It is ready when it says so to its service manager (`READY=1`), as under systemd: no log line has to be guessed.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
@@ -40,9 +41,13 @@ pub(crate) fn settings(folder: &Path, bootstrap: &str, keys: &str) -> String {
         [outbox]
         commit_window = "200ms"
         free_min = "0 B"
+        # Small, so that files are begun and dropped in a test's time.
+        segment = "8 KiB"
 
         [uplink]
         start_spread = "0s"
+        # Whether this machine is told the time is no matter of these tests.
+        unsynced_hold = "0s"
         retry_max = "2s"
 
         [uplink.kafka]
@@ -83,8 +88,10 @@ pub(crate) struct Weir {
     process: Option<Process>,
     notified: Notified,
     environment: Vec<(String, String)>,
-    /// The log of each life, oldest first.
-    logs: Vec<PathBuf>,
+    /// A program, with its arguments, that runs the daemon.
+    wrapper: Vec<OsString>,
+    /// What was told of as flushed in the lives before this one, oldest first.
+    told_before: Vec<Flushed>,
     folder: TempDir,
 }
 
@@ -104,7 +111,14 @@ impl Weir {
     pub(crate) fn prepare(config: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::Builder::new().prefix("weir-").tempdir().unwrap();
         let notified = Notified::listen_in(folder.path());
-        let weir = Self { process: None, notified, environment: Vec::new(), logs: Vec::new(), folder };
+        let weir = Self {
+            process: None,
+            notified,
+            environment: Vec::new(),
+            wrapper: Vec::new(),
+            told_before: Vec::new(),
+            folder,
+        };
         weir.write_config(&config(weir.folder()));
         weir
     }
@@ -139,6 +153,11 @@ impl Weir {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Every start from now on is by this program, such as `strace`; none of it: by itself again.
+    pub(crate) fn run_under(&mut self, wrapper: Vec<OsString>) {
+        self.wrapper = wrapper;
+    }
+
     /// Runs `weir run --config …`. Does not wait; a daemon that still runs is an error of the story.
     #[track_caller]
     pub(crate) fn start(&mut self) -> &mut Process {
@@ -146,13 +165,19 @@ impl Weir {
         assert!(!running, "the daemon is started twice");
         // Nothing from the life before, or READY=1 would be believed too early.
         self.notified.clear();
-        let mut command = weir_command();
+        self.told_before = self.commits();
+        let mut command = match self.wrapper.split_first() {
+            None => weir_command(),
+            Some((program, arguments)) => {
+                let mut command = Command::new(program);
+                command.args(arguments).arg(weir_command().get_program());
+                command
+            }
+        };
         command.arg("run").arg("--config").arg(self.config_path());
         command.env("NOTIFY_SOCKET", self.notified.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        let process = self.process.insert(Process::spawn("weir", &mut command));
-        self.logs.push(process.stderr_path().to_owned());
-        process
+        self.process.insert(Process::spawn("weir", &mut command))
     }
 
     /// Runs another `weir` command on the same configuration. Panics when it has no end.
@@ -193,10 +218,22 @@ impl Weir {
         }
     }
 
+    /// Waits until the broker has acknowledged all that is stored now.
+    #[track_caller]
+    pub(crate) fn wait_acknowledged(&self, time: Duration) {
+        let then = self.stats();
+        self.wait_stats("all that was stored to be acknowledged", time, |now| {
+            ["urgent", "readings"].iter().all(|lane| {
+                let [now, then] = [now, &then].map(|stats| &stats["outbox"][lane]);
+                now["acknowledged_sequence"].as_u64() >= then["last_sequence"].as_u64()
+            })
+        });
+    }
+
     /// What the daemon has told of as flushed, in all its lives, oldest first.
     pub(crate) fn commits(&self) -> Vec<Flushed> {
-        let log = |path| fs::read_to_string(path).unwrap();
-        self.logs.iter().flat_map(|path| parse_commits(&log(path))).collect()
+        let now = self.process.as_ref().map(|process| parse_commits(&process.stderr()));
+        self.told_before.iter().cloned().chain(now.into_iter().flatten()).collect()
     }
 
     /// The ids of all records that the daemon has told of as flushed, in all its lives.

@@ -6,6 +6,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::Clock;
+
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -32,6 +34,8 @@ pub enum EventKind {
     OutboxPressure,
     /// The broker refused a record for good; it is kept in the gateway's outbox.
     RecordRefused,
+    /// The gateway's clock became trustworthy, or jumped.
+    ClockSet,
 }
 
 /// Why readings are missing.
@@ -83,7 +87,8 @@ pub struct Event {
     /// `gap`: what is missing, by meter. A long list is spread over several events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub meters: Vec<GapOfMeter>,
-    /// `gap` by damage: ids of the first and the last record that may be missing.
+    /// `gap`: ids of the first and the last record that are missing, or may be. Others between them may be there: after
+    /// damage, and where an outbox was thinned out. The same gap told twice has the same ids.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<[String; 2]>,
     /// `started`: the generation before this one, in hex.
@@ -110,4 +115,17 @@ pub struct Event {
     /// `outbox-damaged`, `gap`: records lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<u64>,
+    /// `clock-set`: the boot it is about, as in its readings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<String>,
+    /// `clock-set`: the wall time of that boot by the clock as it is now. A reading's `uptime_ms` added to it is when the
+    /// meter was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_at: Option<Timestamp>,
+    /// `clock-set`: whether the clock is synchronised now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<Clock>,
+    /// `clock-set`: by how much it moved since it was last told of, in milliseconds; absent the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_ms: Option<i64>,
 }

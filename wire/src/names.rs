@@ -235,18 +235,32 @@ words! {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
+    /// Checks one vocabulary: no code and no text stands for two words, and each leads back to its own.
+    macro_rules! assert_sound {
+        ($($name:ident),*) => {$({
+            let (mut codes, mut texts) = (BTreeSet::new(), BTreeSet::new());
+            for word in $name::ALL {
+                let (code, text) = (word.code().unwrap(), word.as_str());
+                assert!(code > 0, "{text} has code 0");
+                assert!(codes.insert(code), "{}: code {code} stands for two words", stringify!($name));
+                assert!(texts.insert(text), "{}: {text} is there twice", stringify!($name));
+                assert_eq!($name::from_code(code).as_ref(), Some(word));
+                assert_eq!(&$name::from(text), word);
+            }
+            // Every code there is leads to a word that has it.
+            for code in 0..=u8::MAX {
+                assert_eq!($name::from_code(code).map(|word| word.code()), codes.get(&code).map(|c| Some(*c)));
+            }
+        })*};
+    }
+
     #[test]
-    fn every_word_is_found_by_its_code_and_by_its_text() {
-        for quantity in Quantity::ALL {
-            assert_eq!(Quantity::from_code(quantity.code().unwrap()).as_ref(), Some(quantity));
-            assert_eq!(&Quantity::from(quantity.as_str()), quantity);
-        }
-        for unit in Unit::ALL {
-            assert_eq!(Unit::from_code(unit.code().unwrap()).as_ref(), Some(unit));
-            assert_eq!(&Unit::from(unit.as_str()), unit);
-        }
+    fn every_word_is_found_by_its_code_and_by_its_text_and_shares_neither() {
+        assert_sound!(Quantity, Unit, Function, Medium, Valve);
     }
 
     #[test]

@@ -125,7 +125,9 @@ impl FromStr for Number {
 
 impl Serialize for Number {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.to_string()).map_err(serde::ser::Error::custom)?.serialize(serializer)
+        // Borrowed: a number has no quotes to allocate for.
+        let digits = self.to_string();
+        serde_json::from_str::<&RawValue>(&digits).map_err(serde::ser::Error::custom)?.serialize(serializer)
     }
 }
 

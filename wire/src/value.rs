@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::civil::{Date, DateTime};
+use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Function, Number, Quantity, Unit};
@@ -67,51 +68,45 @@ impl Value {
 }
 
 /// The JSON shape of a [`Value`]: exactly one of `value`, `text`, `date`, `invalid`, or only `raw`.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct ValueJson {
     quantity: Quantity,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<Number>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     text: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     date: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     invalid: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     unit: Option<Unit>,
     function: Function,
     storage: u64,
     tariff: u32,
     subunit: u16,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     raw: Option<Raw>,
 }
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut json = ValueJson {
-            quantity: self.quantity.clone(),
-            value: None,
-            text: None,
-            date: None,
-            invalid: None,
-            unit: self.unit.clone(),
-            function: self.function.clone(),
-            storage: self.storage,
-            tariff: self.tariff,
-            subunit: self.subunit,
-            raw: self.raw.clone(),
-        };
-        match &self.content {
-            Content::Number(number) => json.value = Some(*number),
-            Content::Text(text) => json.text = Some(text.clone()),
-            Content::Date(date) => json.date = Some(date.to_string()),
-            Content::DateTime(date) => json.date = Some(date.to_string()),
-            Content::Invalid(why) => json.invalid = Some(why.clone()),
+        let Self { quantity, content, unit, function, storage, tariff, subunit, raw } = self;
+        let mut json = serializer.serialize_struct("Value", 8)?;
+        json.serialize_field("quantity", quantity)?;
+        match content {
+            Content::Number(number) => json.serialize_field("value", number)?,
+            Content::Text(text) => json.serialize_field("text", text)?,
+            Content::Date(date) => json.serialize_field("date", date)?,
+            Content::DateTime(date) => json.serialize_field("date", date)?,
+            Content::Invalid(why) => json.serialize_field("invalid", why)?,
             Content::Opaque => {}
         }
-        json.serialize(serializer)
+        if let Some(unit) = unit {
+            json.serialize_field("unit", unit)?;
+        }
+        json.serialize_field("function", function)?;
+        json.serialize_field("storage", storage)?;
+        json.serialize_field("tariff", tariff)?;
+        json.serialize_field("subunit", subunit)?;
+        if let Some(raw) = raw {
+            json.serialize_field("raw", raw)?;
+        }
+        json.end()
     }
 }
 

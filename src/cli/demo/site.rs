@@ -107,6 +107,7 @@ impl Site {
              [uplink]\n\
              # A city's gateways come back at random moments; this one is alone and is being watched.\n\
              start_spread = \"0s\"\n\
+             unsynced_hold = \"0s\"\n\
              retry_max = \"2s\"\n\n\
              [uplink.kafka]\n\
              brokers = [{brokers}]\n\

@@ -11,7 +11,7 @@ use super::super::file;
 use super::super::notice::Findings;
 use super::super::source::{At, MAIN, Place};
 use super::{duration_within, names, size_within};
-use crate::limits::SEGMENT_PAYLOAD_BYTES;
+use crate::limits::{SEGMENT_PAYLOAD_BYTES, THIN_ROOM_SEGMENTS, segment_disk_bytes_max};
 use crate::outbox::{self, WhenFull};
 
 const TIME_ZONE: &str = "Europe/Berlin";
@@ -27,6 +27,8 @@ const COMMIT_WINDOW: Duration = Duration::from_secs(1);
 /// A segment takes about 2.1 bytes of disk for each byte in it. Below three segments (one that is written, one that is
 /// drained, one that is being removed) every drop would be a third of the lane.
 const LANE_BYTES: RangeInclusive<u64> = 3 * 2 * SEGMENT_PAYLOAD_BYTES..=1 << 44;
+/// From one block of the file system, of which a test fills many, to a third of the smallest lane's payload.
+const SEGMENT_BYTES: RangeInclusive<u64> = 4 << 10..=SEGMENT_PAYLOAD_BYTES;
 /// From nothing (the rest of the system looks after itself) to 16 TiB.
 const FREE_BYTES: RangeInclusive<u64> = 0..=1 << 44;
 /// A stop waits for the commit of what is pending; longer, it would not come within the service manager's patience.
@@ -94,15 +96,27 @@ pub(super) fn outbox(
     let urgent = size_within("urgent_max", typed.urgent_max.as_ref(), LANE_BYTES, findings);
     let free = size_within("free_min", typed.free_min.as_ref(), FREE_BYTES, findings);
     let window = duration_within("commit_window", typed.commit_window.as_ref(), COMMIT_WINDOWS, findings);
+    let segment = size_within("segment", typed.segment.as_ref(), SEGMENT_BYTES, findings);
+    let segment = segment.unwrap_or(SEGMENT_PAYLOAD_BYTES);
+    let when_full = typed.when_full.as_ref().map_or(WhenFull::Thin, |policy| policy.value);
+    let room_to_thin = THIN_ROOM_SEGMENTS * segment_disk_bytes_max(segment);
+    if let (WhenFull::Thin, Some(readings), Some(at)) = (when_full, readings, &typed.readings_max)
+        && readings < room_to_thin
+    {
+        let least = room_to_thin.div_ceil(1 << 20);
+        let message = "`readings_max` is too small to thin out: when it is full the oldest readings will go";
+        findings.warn(&at.place, message).hint(format!("{least} MiB, or a smaller `segment`"));
+    }
     outbox::Config {
         gateway: gateway.map(|gateway| gateway.id.clone()).unwrap_or_default(),
         directory,
-        segment_payload_bytes: SEGMENT_PAYLOAD_BYTES,
+        time_zone: gateway.map_or(TimeZone::UTC, |gateway| gateway.time_zone.clone()),
+        segment_payload_bytes: segment,
         readings_bytes_max: readings.unwrap_or(READINGS_BYTES_MAX),
         urgent_bytes_max: urgent.unwrap_or(URGENT_BYTES_MAX),
         free_bytes_min: free.unwrap_or(FREE_BYTES_MIN),
         commit_window: window.unwrap_or(COMMIT_WINDOW),
-        when_full: typed.when_full.as_ref().map_or(WhenFull::DropOldest, |policy| policy.value),
+        when_full,
     }
 }
 

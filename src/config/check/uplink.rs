@@ -29,6 +29,10 @@ const START_SPREADS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_
 const STOP_WAIT: Duration = Duration::from_secs(5);
 /// The unit gives a stop 30 s in all, and the lines and the outbox have their part of it.
 const STOP_WAITS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(20);
+/// A time server is asked within minutes of a boot, or of the link's return.
+const UNSYNCED_HOLD: Duration = Duration::from_secs(15 * 60);
+/// From nothing, for a gateway that is never told the time, to a day.
+const UNSYNCED_HOLDS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(24 * 3600);
 const RETRY_MIN: Duration = Duration::from_millis(500);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 const RETRIES: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
@@ -50,6 +54,7 @@ pub(super) fn uplink(typed: Option<&file::Uplink>, findings: &mut Findings) -> O
     };
     let start_spread = duration("start_spread", &typed.start_spread, START_SPREADS, START_SPREAD);
     let stop_wait = duration("stop_wait", &typed.stop_wait, STOP_WAITS, STOP_WAIT);
+    let unsynced_hold = duration("unsynced_hold", &typed.unsynced_hold, UNSYNCED_HOLDS, UNSYNCED_HOLD);
     let retry_min = duration("retry_min", &typed.retry_min, RETRIES, RETRY_MIN);
     let retry_max = duration("retry_max", &typed.retry_max, RETRIES, RETRY_MAX);
     if let (true, Some(at)) = (retry_max < retry_min, typed.retry_max.as_ref().or(typed.retry_min.as_ref())) {
@@ -59,7 +64,7 @@ pub(super) fn uplink(typed: Option<&file::Uplink>, findings: &mut Findings) -> O
     }
     let kafka = kafka(typed.kafka.as_ref()?, findings);
     let backoff = Bounds::new(retry_min, retry_max);
-    Some(uplink::Config { kafka, backoff, start_spread, stop_wait })
+    Some(uplink::Config { kafka, backoff, start_spread, stop_wait, unsynced_hold })
 }
 
 fn kafka(typed: &file::Kafka, findings: &mut Findings) -> kafka::Config {

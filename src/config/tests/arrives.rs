@@ -24,10 +24,12 @@ readings_max = "100 MiB"
 urgent_max = "20 MiB"
 free_min = "30 MiB"
 commit_window = "2s"
+segment = "1 MiB"
 when_full = "stop-polling"
 [uplink]
 start_spread = "3s"
 stop_wait = "4s"
+unsynced_hold = "20m"
 retry_min = "1s"
 retry_max = "2s"
 [uplink.kafka]
@@ -86,6 +88,7 @@ fn every_key_of_gateway_and_outbox_arrives() {
     assert_eq!((outbox.gateway.as_str(), outbox.directory), ("gw-9", PathBuf::from("/o")));
     let sizes = (outbox.readings_bytes_max, outbox.urgent_bytes_max, outbox.free_bytes_min);
     assert_eq!(sizes, (100 << 20, 20 << 20, 30 << 20));
+    assert_eq!(outbox.segment_payload_bytes, 1 << 20);
     assert_eq!((outbox.commit_window, outbox.when_full), (Duration::from_secs(2), WhenFull::StopPolling));
 }
 
@@ -93,6 +96,7 @@ fn every_key_of_gateway_and_outbox_arrives() {
 fn every_key_of_the_uplink_arrives() {
     let uplink = all().uplink;
     assert_eq!((uplink.start_spread, uplink.stop_wait), (Duration::from_secs(3), Duration::from_secs(4)));
+    assert_eq!(uplink.unsynced_hold, Duration::from_secs(1200));
     assert_eq!(uplink.backoff, Bounds::new(Duration::from_secs(1), Duration::from_secs(2)));
     let kafka = uplink.kafka;
     assert_eq!(kafka.bootstrap, "a:1,b:2");

@@ -404,6 +404,10 @@ fn a_gateway_that_cannot_keep_or_tell_anything_is_refused() {
         only_fault("[outbox]\nreadings_max = \"8 MiB\"")
             .contains("8.0 MiB, outside its range | from 12.0 MiB to 16.0 TiB")
     );
+    assert!(
+        only_fault("[outbox]\nsegment = \"1 KiB\"")
+            .contains("1.0 KiB, outside its range | from 4.0 KiB to 2.0 MiB")
+    );
     assert!(only_fault("[outbox]\nreadings_max = \"512\"").contains("`readings_max` must be a size"));
     let zone =
         told_of("gateway = { id = \"g\", time_zone = \"Europe/Berln\" }\nuplink.kafka.brokers = [\"k:1\"]");
@@ -418,11 +422,9 @@ fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
     assert!(only_fault(&text).ends_with("unknown key `address` in [[lines]] | it belongs in [[meters]]"));
     assert!(only_fault("[outbox]\nbrokers = [\"k:1\"]").ends_with("| it belongs in [uplink.kafka]"));
     let nonsense = only_fault("[outbox]\nfrobnicate = 1");
-    assert!(
-        nonsense.ends_with(
-            "| known keys: directory, readings_max, urgent_max, free_min, commit_window, when_full"
-        )
-    );
+    assert!(nonsense.ends_with(
+        "| known keys: directory, readings_max, urgent_max, free_min, commit_window, segment, when_full"
+    ));
     let single = LINE.replace("[[lines]]", "[lines]");
     assert!(
         only_fault(&single)

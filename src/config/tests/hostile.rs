@@ -51,7 +51,7 @@ fn key() -> impl Strategy<Value = String> {
     prop_oneof![
         9 => prop::sample::select(vec![
             "include", "id", "time_zone", "state_directory", "control_socket", "directory", "readings_max", "free_min",
-            "commit_window", "when_full", "brokers", "readings_topic", "message_timeout", "linger", "properties", "name",
+            "commit_window", "segment", "when_full", "brokers", "readings_topic", "message_timeout", "linger", "properties", "name",
             "port", "tcp", "echo", "repeats", "adapter_allowance", "line", "driver", "address", "profile", "framing", "every",
             "offset", "reads_per_day_max", "answer_window", "late_window", "baud", "parity", "stop_bits", "kafka",
             "expected_number",

@@ -20,6 +20,7 @@ fn open_tight() -> (Outbox, tempfile::TempDir) {
         free_bytes_min: 0,
         commit_window: std::time::Duration::ZERO,
         when_full: WhenFull::StopPolling,
+        time_zone: jiff::tz::TimeZone::UTC,
         segment_payload_bytes: SMALL_SEGMENT,
     };
     let Opened { outbox, .. } = outbox::open(config, Pulse::new("outbox")).unwrap();

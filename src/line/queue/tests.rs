@@ -56,7 +56,7 @@ fn a_read_that_was_asked_for_is_picked_while_its_meter_is_backed_off_from_but_no
     let mut queue = queue(&[60, 60]);
     refresh_at(&mut queue, 0);
     assert_eq!([due(&mut queue, 0), due(&mut queue, 0)], [Some(0), Some(1)]);
-    queue.probe_later(0, wall(0), moment(3600));
+    queue.probe_later(0, wall(0), moment(0), moment(3600));
     assert_eq!(queue.pick_due(moment(1)), None);
     queue.ask(0, 7);
     assert_eq!(queue.pick_asked(moment(1)).unwrap().cause, Cause::Asked(7));
@@ -147,7 +147,7 @@ fn a_daily_poll_that_failed_is_probed_until_it_answers() {
     let mut queue = queue(&[86_400]);
     refresh_at(&mut queue, 0);
     assert!(queue.pick_due(moment(0)).is_some());
-    queue.probe_later(0, wall(0), moment(3600));
+    queue.probe_later(0, wall(0), moment(0), moment(3600));
     refresh_at(&mut queue, 3599);
     assert_eq!(queue.pick_due(moment(3599)), None);
     refresh_at(&mut queue, 3600);
@@ -171,6 +171,154 @@ fn idle_ends_with_the_next_slot() {
     queue.pick_due(moment(0)).unwrap();
     assert_eq!(queue.idle_until(wall(52), moment(52), moment(900)), moment(60));
     assert_eq!(queue.idle_until(wall(52), moment(52), moment(53)), moment(53));
+}
+
+/// A line on which each poll takes its time, and some meters are dead.
+struct Busy {
+    queue: Queue<u32>,
+    now_s: u64,
+    poll_s: u64,
+    probe_s: u64,
+    back_off_s: u64,
+    dead: Vec<usize>,
+    /// What was polled, and when that began.
+    polled: Vec<(usize, u64)>,
+}
+
+impl Busy {
+    fn run(&mut self, until_s: u64) {
+        while self.now_s < until_s {
+            refresh_at(&mut self.queue, self.now_s);
+            let Some(pick) = self.queue.pick_due(moment(self.now_s)) else {
+                self.now_s += 1;
+                continue;
+            };
+            let began_s = self.now_s;
+            self.polled.push((pick.meter, began_s));
+            if self.dead.contains(&pick.meter) {
+                self.now_s += self.probe_s;
+                let until = moment(began_s + self.back_off_s);
+                self.queue.probe_later(pick.meter, slot_of(&pick), moment(self.now_s), until);
+            } else {
+                self.now_s += self.poll_s;
+                self.queue.answered(pick.meter);
+            }
+        }
+    }
+
+    fn polls_of(&self, meter: usize) -> Vec<u64> {
+        self.polled.iter().filter(|(polled, _)| *polled == meter).map(|(_, at)| *at).collect()
+    }
+
+    /// Longest time in which a meter was not polled, from the first time on that it was.
+    fn longest_pause(&self, meter: usize) -> u64 {
+        let mut polls = self.polls_of(meter);
+        polls.push(self.now_s);
+        polls.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap()
+    }
+}
+
+const YIELDS_S: u64 = PROBE_YIELDS_MAX.as_secs();
+
+#[test]
+fn while_there_is_room_for_probes_no_meter_that_answers_loses_a_slot() {
+    // Of every 3 s the live meter takes 1 and a probe 2: two probes that do not yield cost it a slot.
+    let mut line = Busy {
+        queue: queue(&[3, 3, 3, 3]),
+        now_s: 0,
+        poll_s: 1,
+        probe_s: 2,
+        back_off_s: 10,
+        dead: vec![1, 2, 3],
+        polled: Vec::new(),
+    };
+    line.run(3600);
+    // The first polls of the dead meters are no probes yet.
+    assert!(line.queue.missed(0) <= 2, "{} slots lost", line.queue.missed(0));
+    assert!(line.polls_of(0).len() >= 1198);
+    for dead in 1..4 {
+        assert!(line.longest_pause(dead) <= 15, "dead meter {dead} waits {} s", line.longest_pause(dead));
+    }
+}
+
+#[test]
+fn on_a_line_that_is_never_idle_dead_meters_are_probed_within_the_bound_and_take_little_of_it() {
+    let mut line = Busy {
+        queue: queue(&[1; 13]),
+        now_s: 0,
+        poll_s: 3,
+        probe_s: 2,
+        back_off_s: 60,
+        dead: vec![3, 7, 11],
+        polled: Vec::new(),
+    };
+    line.run(4 * 3600);
+    // Back-off, and then one probe of each that is dead.
+    let a_poll_and_a_probe_s = line.poll_s + line.probe_s;
+    for dead in [3, 7, 11] {
+        let pause = line.longest_pause(dead);
+        let bound_s = line.back_off_s + 3 * (YIELDS_S + a_poll_and_a_probe_s);
+        assert!(pause <= bound_s, "dead meter {dead} waits {pause} s");
+    }
+    let probes: usize = [3, 7, 11].map(|dead| line.polls_of(dead).len() - 1).iter().sum();
+    assert!(u64::try_from(probes).unwrap() <= line.now_s / YIELDS_S, "{probes} probes");
+    let live: Vec<usize> = (0..13).filter(|meter| !line.dead.contains(meter)).collect();
+    let polls: Vec<usize> = live.iter().map(|meter| line.polls_of(*meter).len()).collect();
+    assert!(polls.iter().max().unwrap() - polls.iter().min().unwrap() <= 1, "all in turn: {polls:?}");
+}
+
+#[test]
+fn meters_that_are_repaired_are_found_on_a_busy_line_one_right_after_the_other() {
+    let mut line = Busy {
+        queue: queue(&[1; 10]),
+        now_s: 0,
+        poll_s: 3,
+        probe_s: 2,
+        back_off_s: 10,
+        dead: (2..10).collect(),
+        polled: Vec::new(),
+    };
+    line.run(3600);
+    let (repaired_s, polled) = (line.now_s, line.polled.len());
+    line.dead.clear();
+    line.run(repaired_s + YIELDS_S + 8 * line.poll_s + line.poll_s);
+    for meter in 2..10 {
+        assert!(line.polls_of(meter).last().unwrap() >= &repaired_s, "meter {meter} was not found");
+    }
+    // From here on it is as if they had always answered.
+    line.run(line.now_s + 300);
+    let last: Vec<usize> = line.polled[polled..].iter().rev().take(20).map(|(meter, _)| *meter).collect();
+    assert!((0..10).all(|meter| last.iter().filter(|polled| **polled == meter).count() == 2), "{last:?}");
+}
+
+#[test]
+fn only_a_probe_that_failed_holds_up_the_next_one() {
+    let mut queue = queue(&[1; 3]);
+    refresh_at(&mut queue, 0);
+    assert_eq!([due(&mut queue, 0), due(&mut queue, 0), due(&mut queue, 0)], [Some(0), Some(1), Some(2)]);
+    queue.probe_later(0, wall(0), moment(0), moment(10));
+    // A meter that answers most of the time fails now and then: that is no probe.
+    refresh_at(&mut queue, 100);
+    assert_eq!(due(&mut queue, 100), Some(1));
+    queue.probe_later(1, wall(100), moment(100), moment(3600));
+    refresh_at(&mut queue, 9 + YIELDS_S);
+    assert_eq!(due(&mut queue, 9 + YIELDS_S), Some(2));
+    refresh_at(&mut queue, 10 + YIELDS_S);
+    assert_eq!(due(&mut queue, 10 + YIELDS_S), Some(0), "ahead of the third, which is due again");
+    queue.probe_later(0, wall(0), moment(10 + YIELDS_S), moment(11 + YIELDS_S));
+    refresh_at(&mut queue, 9 + 2 * YIELDS_S);
+    assert_eq!(due(&mut queue, 9 + 2 * YIELDS_S), Some(2), "probes wait again");
+}
+
+#[test]
+fn the_probe_that_has_waited_longest_is_first() {
+    let mut queue = queue(&[60, 60, 60]);
+    refresh_at(&mut queue, 0);
+    for (meter, back_off_s) in [(0, 30), (1, 10), (2, 20)] {
+        assert_eq!(due(&mut queue, 0), Some(meter));
+        queue.probe_later(meter, wall(0), moment(0), moment(back_off_s));
+    }
+    assert_eq!([due(&mut queue, 40), due(&mut queue, 40), due(&mut queue, 40)], [Some(1), Some(2), Some(0)]);
 }
 
 /// What may happen to a queue.
@@ -263,7 +411,7 @@ proptest! {
                 Step::Fail(seconds) => {
                     if let Some(pick) = last.take() {
                         // The last pick failed after all; its slot opens again.
-                        queue.probe_later(pick.meter, slot_of(&pick), moment(now_s + seconds));
+                        queue.probe_later(pick.meter, slot_of(&pick), moment(now_s), moment(now_s + seconds));
                         model.backed_off_until[pick.meter] = now_s + seconds;
                         model.last_slot[pick.meter] = None;
                     }

@@ -30,6 +30,7 @@ fn open_outbox() -> (Outbox, TempDir) {
         free_bytes_min: 0,
         commit_window: Duration::ZERO,
         when_full: WhenFull::StopPolling,
+        time_zone: jiff::tz::TimeZone::UTC,
         segment_payload_bytes: 1 << 20,
     };
     let Opened { outbox, .. } = outbox::open(config, Pulse::new("outbox")).unwrap();

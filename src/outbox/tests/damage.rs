@@ -2,11 +2,10 @@
 
 use super::*;
 use std::fs;
-use std::path::PathBuf;
 use weir_wire::GapCause;
 
 /// A closed outbox with readings `1..=count` waiting, and its segments' directories.
-async fn prepared(folder: &Path, count: u64) -> Vec<PathBuf> {
+pub(super) async fn prepared(folder: &Path, count: u64) -> Vec<PathBuf> {
     let Opened { outbox, .. } = open_small(folder);
     store(&outbox, 1..=count).await;
     outbox.close().await.unwrap();

@@ -2,9 +2,13 @@
 
 mod damage;
 mod full;
+mod inspect;
 mod model;
+mod power;
+mod thin;
+mod trouble;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,6 +31,7 @@ fn config(directory: &Path) -> Config {
         free_bytes_min: 0,
         commit_window: Duration::ZERO,
         when_full: WhenFull::DropOldest,
+        time_zone: jiff::tz::TimeZone::UTC,
         segment_payload_bytes: SMALL_SEGMENT,
     }
 }

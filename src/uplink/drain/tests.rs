@@ -13,7 +13,7 @@ use super::super::condition::{Condition, State};
 use super::super::doubles::{Running, Shared, event, run};
 use super::super::message::Message;
 use super::super::{Failure, FailureKind, Report, Uplink};
-use crate::limits::{REFUSED_IN_A_ROW_MAX, UPLINK_WINDOW_RECORDS};
+use crate::limits::{REFUSED_IN_A_ROW_MAX, UPLINK_START_RECORDS, UPLINK_WINDOW_RECORDS};
 
 /// Far longer than any run takes in virtual time.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -324,6 +324,11 @@ fn during_an_outage_one_record_keeps_trying_and_the_reason_is_shown() {
     on_virtual_time(async {
         let down = Script { retriable: 1000, ..Script::default() };
         let running = spawn(&shared, Broker::new(&shared, down, 9));
+        // What the first attempt gathered has failed by then.
+        sleep(Duration::from_secs(60)).await;
+        let gathered = std::mem::take(&mut shared.world.borrow_mut().handed_over);
+        assert!(gathered >= UPLINK_START_RECORDS, "{gathered}");
+        shared.world.borrow_mut().outstanding_max = 0;
         sleep(Duration::from_secs(3600)).await;
         let condition = running.tracker.condition();
         assert_eq!((condition.state, condition.acknowledged), (State::Waiting, 0));

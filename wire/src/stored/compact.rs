@@ -1,5 +1,6 @@
 //! The mirror types that `postcard` writes. Their field order *is* the format of version 1: never reorder, insert or
-//! remove anything here; a new shape is a new version byte beside this one.
+//! remove anything here. A new kind of event goes behind the last; any other new shape is a new version byte beside this
+//! one.
 
 use jiff::Timestamp;
 use jiff::civil::{self, DateTime};
@@ -90,6 +91,7 @@ enum CompactWhat {
     OutboxDamaged { detail: String, salvaged: u64, lost: Option<u64> },
     OutboxPressure { detail: String },
     RecordRefused { record: String, meter: Option<String>, detail: String },
+    ClockSet { boot: u32, boot_ms: i64, is_trusted: bool, step_ms: Option<i64> },
 }
 
 macro_rules! word {
@@ -286,6 +288,9 @@ impl From<&super::Event> for Event {
             What::RecordRefused { record, meter, detail } => {
                 CompactWhat::RecordRefused { record, meter, detail }
             }
+            What::ClockSet { boot, boot_at, is_trusted, step_ms } => {
+                CompactWhat::ClockSet { boot, boot_ms: boot_at.as_millisecond(), is_trusted, step_ms }
+            }
         };
         Self { at_ms: event.at.as_millisecond(), what }
     }
@@ -317,6 +322,9 @@ impl TryFrom<Event> for super::Event {
             CompactWhat::OutboxPressure { detail } => What::OutboxPressure { detail },
             CompactWhat::RecordRefused { record, meter, detail } => {
                 What::RecordRefused { record, meter, detail }
+            }
+            CompactWhat::ClockSet { boot, boot_ms, is_trusted, step_ms } => {
+                What::ClockSet { boot, boot_at: timestamp(boot_ms)?, is_trusted, step_ms }
             }
         };
         Ok(Self { at: timestamp(event.at_ms)?, what })

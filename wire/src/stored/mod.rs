@@ -146,6 +146,17 @@ pub enum What {
         /// The broker's reason.
         detail: String,
     },
+    /// The gateway's clock became trustworthy, or jumped.
+    ClockSet {
+        /// The boot.
+        boot: u32,
+        /// Its wall time by the clock as it is now.
+        boot_at: Timestamp,
+        /// Whether the clock can be trusted now.
+        is_trusted: bool,
+        /// Milliseconds by which it moved since it was last told of; `None` the first time.
+        step_ms: Option<i64>,
+    },
 }
 
 /// Why stored bytes are not a record.
@@ -224,7 +235,32 @@ fn json(record: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(record).unwrap_or_default()
 }
 
+/// A boot as the topics name it.
+fn boot_in_hex(boot: u32) -> String {
+    format!("{boot:08x}")
+}
+
 impl Reading {
+    /// The reading with its times worked out from the wall time of its boot. The schedule was followed by the same wrong
+    /// clock as the answer was dated by, so the slot moves as far as the answer. A time beyond the calendar leaves it as
+    /// it is.
+    #[must_use]
+    pub fn mended(self, boot_at: Timestamp) -> Self {
+        let mended = || {
+            let read_at = boot_at.checked_add(std::time::Duration::from_millis(self.uptime_ms)).ok()?;
+            let moved = read_at.duration_since(self.read_at);
+            let scheduled_at = match self.scheduled_at {
+                Some(slot) => Some(slot.checked_add(moved).ok()?),
+                None => None,
+            };
+            Some((read_at, scheduled_at))
+        };
+        match mended() {
+            Some((read_at, scheduled_at)) => Self { read_at, scheduled_at, clock: Clock::Mended, ..self },
+            None => self,
+        }
+    }
+
     /// The reading as the topic carries it.
     pub fn named(self, id: &str, gateway: &str) -> crate::Reading {
         crate::Reading {
@@ -238,7 +274,7 @@ impl Reading {
             read_at: self.read_at,
             meter_time: self.answer.meter_time,
             clock: self.clock,
-            boot: format!("{:08x}", self.boot),
+            boot: boot_in_hex(self.boot),
             uptime_ms: self.uptime_ms,
             values: self.answer.values,
             status: self.answer.status,
@@ -269,6 +305,10 @@ impl Event {
             record: None,
             salvaged: None,
             lost: None,
+            boot: None,
+            boot_at: None,
+            clock: None,
+            step_ms: None,
         };
         match self.what {
             What::Started { version, previous } => {
@@ -297,6 +337,11 @@ impl Event {
             What::RecordRefused { record, meter, detail } => {
                 (event.record, event.meter, event.detail) = (Some(record), meter, Some(detail));
             }
+            What::ClockSet { boot, boot_at, is_trusted, step_ms } => {
+                (event.boot, event.boot_at) = (Some(boot_in_hex(boot)), Some(boot_at));
+                event.clock = Some(if is_trusted { Clock::Synced } else { Clock::Unsynced });
+                event.step_ms = step_ms;
+            }
         }
         event
     }
@@ -316,6 +361,7 @@ impl What {
             Self::OutboxDamaged { .. } => EventKind::OutboxDamaged,
             Self::OutboxPressure { .. } => EventKind::OutboxPressure,
             Self::RecordRefused { .. } => EventKind::RecordRefused,
+            Self::ClockSet { .. } => EventKind::ClockSet,
         }
     }
 }
