@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use weir_wire::stored::{Event, Record, What};
+use weir_wire::stored::{Record, What};
 
 use crate::boots::Boots;
 use crate::config::Checked;
@@ -18,7 +18,7 @@ use crate::id::Generation;
 use crate::limits::{OUTBOX_STOP_WAIT, PULSE_AGE_MAX};
 use crate::outbox::{Opened, Outbox};
 use crate::pulse::Pulse;
-use crate::{clock, line, outbox, timekeeper, uplink};
+use crate::{event, line, outbox, timekeeper, uplink};
 
 /// A running daemon.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl App {
 
 /// Stores an event and waits until it is durable, as far as the outbox still works.
 async fn tell(outbox: &Outbox, what: What) -> Result<(), outbox::Closed> {
-    let receipt = outbox.append(&Record::Event(Event { at: clock::wall(), what })).await?;
+    let receipt = outbox.append(&Record::Event(event::now(what))).await?;
     if let Err(error) = receipt.await {
         tracing::warn!(%error, "event not stored");
     }

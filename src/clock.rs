@@ -12,6 +12,7 @@
 
 use std::io;
 use std::ops::Add;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use rustix::time::{
     timerfd_create, timerfd_settime,
 };
 use tokio::io::unix::AsyncFd;
+use weir_wire::Clock;
 
 /// A point on the clock that counts from boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -75,21 +77,30 @@ pub fn wall() -> Timestamp {
     Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
-/// The wall time with the judgement about it.
+/// When something is, by every clock there is: what a record is dated with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dated {
-    /// As the machine believes it.
+    /// The wall time as the machine believes it.
     pub wall: Timestamp,
-    /// Whether that can be trusted.
-    pub is_trusted: bool,
+    /// How far that can be trusted; never [`Clock::Mended`].
+    pub clock: Clock,
+    /// The boot.
+    pub boot: u32,
+    /// Milliseconds since that boot.
+    pub uptime_ms: u64,
 }
 
-/// The wall time, and whether it can be trusted.
+/// When it is now.
 pub fn dated() -> Dated {
     // First whether and then what: a clock that is set in between is not taken for having been set before.
     let is_synced = is_synced();
     let wall = wall();
-    Dated { wall, is_trusted: is_synced && wall >= floor() }
+    Dated {
+        wall,
+        clock: if is_synced && wall >= floor() { Clock::Synced } else { Clock::Unsynced },
+        boot: boot(),
+        uptime_ms: u64::try_from(now().since_boot().as_millis()).unwrap_or(u64::MAX),
+    }
 }
 
 /// In milliseconds since 1970.
@@ -128,8 +139,11 @@ pub fn boot() -> u32 {
     if let Some(clocks) = simulated::clocks() {
         return clocks.boot_id;
     }
-    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    id.get(..8).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or_default()
+    static BOOT: LazyLock<u32> = LazyLock::new(|| {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        id.get(..8).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or_default()
+    });
+    *BOOT
 }
 
 /// A timer that is exact below a millisecond. Each task that needs one owns one.

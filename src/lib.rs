@@ -19,6 +19,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod event;
 pub mod id;
 pub mod limits;
 pub mod line;

@@ -7,7 +7,6 @@ use weir_wire::stored::Reading;
 use super::config::Config;
 use super::exchange::{Exchange, Manner, Wire};
 use super::reading::{Origin, reading};
-use crate::clock;
 use crate::pulse::Pulse;
 
 /// Opens the line's port, reads this one of its meters, and closes the port. Nothing is stored.
@@ -27,6 +26,6 @@ pub async fn read_once(config: Config, meter: &str) -> Result<Reading, Fault> {
     let answer = wanted.driver.read(&mut exchange).await?;
     let frames = std::mem::take(&mut exchange.frames);
     let driver = wanted.driver.name();
-    let origin = Origin { line: &name, meter, driver, scheduled_at: None, boot: clock::boot() };
+    let origin = Origin { line: &name, meter, driver, scheduled_at: None };
     Ok(reading(&origin, answer, frames, keep_raw))
 }

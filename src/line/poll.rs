@@ -154,7 +154,7 @@ impl Task {
         };
         let meter = station.status.id.clone();
         let driver = station.driver.name();
-        let origin = Origin { line: &self.name, meter: &meter, driver, scheduled_at, boot: self.boot };
+        let origin = Origin { line: &self.name, meter: &meter, driver, scheduled_at };
         let reading = reading(&origin, answer, frames, self.keep_raw);
         station.status.counters.answered += 1;
         station.status.last_reading = Some(LastReading::of(&reading.answer, reading.read_at));

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use weir_meter::Answer;
 use weir_wire::stored::Reading;
-use weir_wire::{Clock, Content, Raw};
+use weir_wire::{Content, Raw};
 
 use crate::clock;
 
@@ -13,7 +13,6 @@ pub(super) struct Origin<'a> {
     pub(super) meter: &'a str,
     pub(super) driver: &'a str,
     pub(super) scheduled_at: Option<Timestamp>,
-    pub(super) boot: u32,
 }
 
 /// The reading of an answer that has just come.
@@ -21,7 +20,7 @@ pub(super) struct Origin<'a> {
 /// Raw bytes stay only on request, except on values that say nothing without them. `frames` stand in for a driver that
 /// gives no raw bytes itself.
 pub(super) fn reading(origin: &Origin<'_>, mut answer: Answer, frames: Vec<u8>, keep_raw: bool) -> Reading {
-    let dated = clock::dated();
+    let clock::Dated { wall, clock, boot, uptime_ms } = clock::dated();
     if keep_raw {
         answer.raw = answer.raw.or(Some(Raw(frames)));
     } else {
@@ -34,10 +33,10 @@ pub(super) fn reading(origin: &Origin<'_>, mut answer: Answer, frames: Vec<u8>, 
         meter: origin.meter.to_owned(),
         driver: origin.driver.to_owned(),
         scheduled_at: origin.scheduled_at,
-        read_at: dated.wall,
-        clock: if dated.is_trusted { Clock::Synced } else { Clock::Unsynced },
-        boot: origin.boot,
-        uptime_ms: u64::try_from(clock::now().since_boot().as_millis()).unwrap_or(u64::MAX),
+        read_at: wall,
+        clock,
+        boot,
+        uptime_ms,
         answer,
     }
 }
@@ -59,7 +58,7 @@ mod tests {
 
     #[test]
     fn raw_bytes_stay_where_they_are_all_there_is_and_elsewhere_only_on_request() {
-        let origin = Origin { line: "l", meter: "m", driver: "d", scheduled_at: None, boot: 1 };
+        let origin = Origin { line: "l", meter: "m", driver: "d", scheduled_at: None };
         let raws =
             |reading: &Reading| reading.answer.values.iter().map(|v| v.raw.is_some()).collect::<Vec<_>>();
         let plain = reading(&origin, answer(), vec![1, 2], false);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc, watch};
 use weir_meter::{Driver, Fault};
-use weir_wire::stored::{Event, Record, What};
+use weir_wire::stored::{Record, What};
 
 use super::budget::Budget;
 use super::config::{self, Config};
@@ -23,6 +23,7 @@ use super::queue::Queue;
 use super::schedule::Schedule;
 use super::status::{LineStatus, MeterStatus};
 use crate::clock::{self, Moment};
+use crate::event;
 use crate::limits::{LINE_REQUESTS_MAX, LINE_TURN, REOPEN_WAIT_MAX, REOPEN_WAIT_MIN};
 use crate::outbox::Outbox;
 use crate::pulse::Pulse;
@@ -80,7 +81,6 @@ pub(super) struct Task {
     pub(super) name: String,
     pub(super) port: config::Port,
     pub(super) keep_raw: bool,
-    pub(super) boot: u32,
     pub(super) stations: Vec<Station>,
     pub(super) queue: Queue<ReadRequest>,
     pub(super) connection: Connection,
@@ -132,7 +132,6 @@ impl Task {
             name: config.name,
             port: config.port,
             keep_raw: config.keep_raw,
-            boot: clock::boot(),
             stations: config.meters.into_iter().map(station).collect(),
             queue,
             connection: Connection::Down { why: None, open_at: clock::now(), wait: REOPEN_WAIT_MIN },
@@ -266,7 +265,7 @@ impl Task {
 
     /// Puts an event into the outbox.
     pub(super) async fn report(&mut self, what: What) {
-        self.delivery.send(Record::Event(Event { at: clock::wall(), what })).await;
+        self.delivery.send(Record::Event(event::now(what))).await;
     }
 
     fn publish(&mut self, wall: Timestamp, now: Moment) {

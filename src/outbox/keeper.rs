@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use tokio::sync::{mpsc, oneshot, watch};
-use weir_wire::stored::{Event, Record, What};
+use weir_wire::stored::{Record, What};
 use weir_wire::{GapCause, Raw};
 
 use super::Config;
@@ -28,6 +28,7 @@ use super::scanned::Missing;
 use super::store::sled_files::SledFiles;
 use super::store::{Store, StoreError};
 use crate::clock::{self, Moment};
+use crate::event;
 use crate::id::{Generation, Lane, RecordName};
 use crate::limits;
 use crate::pulse::{Looks, Pulse};
@@ -432,8 +433,7 @@ impl<S: Store + Clone> Keeper<S> {
 
     /// Takes an event of the outbox's own into the next commit of the urgent lane.
     pub(super) fn add_event(&mut self, what: What) {
-        let Encoded { class, at, meter, bytes, .. } =
-            Encoded::from(&Record::Event(Event { at: clock::wall(), what }));
+        let Encoded { class, at, meter, bytes, .. } = Encoded::from(&Record::Event(event::now(what)));
         self.urgent.store.add(class, at, &meter, &bytes);
         self.urgent.since.get_or_insert_with(clock::now);
     }

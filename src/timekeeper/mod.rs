@@ -13,10 +13,12 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
+use weir_wire::Clock;
 use weir_wire::stored::{Event, Record, What};
 
 use crate::boots::Boots;
 use crate::clock;
+use crate::event;
 use crate::limits::{CLOCK_FLOOR_FIRST, CLOCK_FLOOR_LAST, LINE_TURN};
 use crate::outbox::Outbox;
 use crate::pulse::Pulse;
@@ -126,8 +128,9 @@ impl Timekeeper {
 
     async fn tell(&self, ClockSet { boot_at, is_trusted, step_ms }: ClockSet) {
         tracing::info!(%boot_at, is_trusted, step_ms, "clock set");
-        let what = What::ClockSet { boot: self.boot, boot_at, is_trusted, step_ms };
-        let event = Record::Event(Event { at: clock::wall(), what });
+        // By the verdict that is told: the clock may have moved again since.
+        let clock = if is_trusted { Clock::Synced } else { Clock::Unsynced };
+        let event = Record::Event(Event { clock, ..event::now(What::ClockSet { boot_at, step_ms }) });
         let stored = match self.outbox.append(&event).await {
             Ok(receipt) => receipt.await,
             Err(closed) => Err(closed.into()),

@@ -50,25 +50,25 @@ async fn a_boot_in_1970_learns_its_time_and_tells_it_once_it_is_kept() {
     let boot = clock::boot();
     let keeper = start(boots.clone(), outbox.clone());
     tokio::time::sleep(Duration::from_secs(100)).await;
-    assert!(!clock::dated().is_trusted);
+    assert_eq!(clock::dated().clock, Clock::Unsynced);
     // The kernel's word alone is not enough.
     simulated::set_synced(true);
     tokio::time::sleep(Duration::from_secs(100)).await;
-    assert_eq!((clock::dated().is_trusted, boots.fate(boot, 0)), (false, Fate::Undecided));
+    assert_eq!((clock::dated().clock, boots.fate(boot, 0)), (Clock::Unsynced, Fate::Undecided));
 
     let set_at = at("2027-03-01T12:00:00Z");
     let uptime = clock::now().since_boot();
     simulated::set_wall(set_at);
-    assert!(clock::dated().is_trusted);
+    assert_eq!(clock::dated().clock, Clock::Synced);
     let mut reader = outbox.reader(Lane::Urgent);
     let told = reader.next(1, usize::MAX).await.unwrap();
     let expected = set_at.checked_sub(uptime).unwrap();
     assert_eq!(boots.fate(boot, 0), Fate::Mended(expected), "kept before it is told");
     let Record::Event(told) = Record::decode(&told[0].bytes).unwrap() else { panic!() };
-    let What::ClockSet { boot: told_boot, boot_at, is_trusted, step_ms: Some(_) } = told.what else {
-        panic!()
-    };
-    assert_eq!((told_boot, boot_at, is_trusted), (boot, expected, true));
+    let What::ClockSet { boot_at, step_ms: Some(_) } = told.what else { panic!() };
+    assert_eq!((told.boot, boot_at, told.clock), (boot, expected, Clock::Synced));
+    let by_wall_time = told.at.duration_since(boot_at).as_millis();
+    assert!(by_wall_time.abs_diff(told.uptime_ms.into()) <= 1, "{by_wall_time} {}", told.uptime_ms);
 
     // What the clock shows for long becomes the floor, and the next boot knows a wrong time by it.
     until(|| boots.floor() > set_at).await;
@@ -77,7 +77,7 @@ async fn a_boot_in_1970_learns_its_time_and_tells_it_once_it_is_kept() {
     simulated::boot(set_at);
     let (boots, Opened { outbox, .. }) = open(&directory);
     let keeper = start(boots.clone(), outbox.clone());
-    assert_eq!((boots.at(boot), clock::dated().is_trusted), (Some(expected), false));
+    assert_eq!((boots.at(boot), clock::dated().clock), (Some(expected), Clock::Unsynced));
     keeper.stop().await;
 }
 
@@ -88,7 +88,7 @@ async fn a_floor_from_the_far_future_is_taken_for_none() {
     let (boots, Opened { outbox, .. }) = open(&directory);
     boots.set_floor(at("2199-01-01T00:00:00Z")).unwrap();
     let keeper = start(boots.clone(), outbox.clone());
-    assert!(clock::dated().is_trusted);
+    assert_eq!(clock::dated().clock, Clock::Synced);
     until(|| boots.floor() < CLOCK_FLOOR_LAST).await;
     keeper.stop().await;
 }

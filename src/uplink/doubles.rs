@@ -88,6 +88,9 @@ impl Shared {
 pub(super) fn event(sequence: u64) -> Stored {
     let record = Record::Event(Event {
         at: Timestamp::UNIX_EPOCH,
+        clock: Clock::Synced,
+        boot: 1,
+        uptime_ms: 0,
         what: What::LineDown { line: format!("line-{sequence}"), detail: "x".repeat(20) },
     });
     let name = RecordName { generation: Generation(7), lane: Lane::Urgent, sequence };

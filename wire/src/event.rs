@@ -68,8 +68,14 @@ pub struct Event {
     pub id: String,
     /// The gateway's id.
     pub gateway: String,
-    /// When it happened, by the gateway's clock.
+    /// When it happened, as the gateway believed at the time.
     pub at: Timestamp,
+    /// How far that can be trusted: `synced` or `unsynced`, and never `mended`, since an event does not wait for the clock.
+    pub clock: Clock,
+    /// The gateway's boot in which it happened. The `clock-set` event of the same boot tells that boot's wall time.
+    pub boot: String,
+    /// Milliseconds since that boot.
+    pub uptime_ms: u64,
     /// What happened.
     pub event: EventKind,
     /// The line it is about.
@@ -115,16 +121,10 @@ pub struct Event {
     /// `outbox-damaged`, `gap`: records lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<u64>,
-    /// `clock-set`: the boot it is about, as in its readings.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub boot: Option<String>,
-    /// `clock-set`: the wall time of that boot by the clock as it is now. A reading's `uptime_ms` added to it is when the
-    /// meter was read.
+    /// `clock-set`: the wall time of the boot by the clock as it is now. A record's `uptime_ms` added to it is when the meter
+    /// was read or the thing happened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot_at: Option<Timestamp>,
-    /// `clock-set`: whether the clock is synchronised now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clock: Option<Clock>,
     /// `clock-set`: by how much it moved since it was last told of, in milliseconds; absent the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_ms: Option<i64>,

@@ -135,7 +135,7 @@ async fn damage_in_the_urgent_lane_is_reported_under_its_own_names() {
     let Opened { outbox, .. } = open_small(folder.path());
     for number in 0..60_u64 {
         let detail = format!("{number:0>200}");
-        let event = Record::Event(Event { at: Timestamp::UNIX_EPOCH, what: What::OutboxPressure { detail } });
+        let event = Record::Event(event::now(What::OutboxPressure { detail }));
         outbox.append(&event).await.unwrap().await.unwrap();
     }
     outbox.close().await.unwrap();

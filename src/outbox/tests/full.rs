@@ -60,7 +60,7 @@ async fn a_full_outbox_that_must_not_drop_refuses_until_there_is_room() {
         }
         assert!(stored < 100_000, "the quota never bit");
     }
-    let event = Record::Event(Event { at: Timestamp::UNIX_EPOCH, what: What::Stopping });
+    let event = Record::Event(event::now(What::Stopping));
     outbox.append(&event).await.unwrap().await.expect("events have a lane of their own");
     let kept: Vec<u64> = drain(&outbox, Lane::Readings).await.iter().map(number_of).collect();
     assert_eq!(kept, (1..=stored).collect::<Vec<_>>(), "nothing that was told is gone");

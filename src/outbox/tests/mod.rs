@@ -16,6 +16,7 @@ use weir_wire::stored::{Event, Reading, Record, What};
 use weir_wire::{Answer, Clock, Content, Number, Quantity, Unit, Value};
 
 use super::*;
+use crate::event;
 use crate::id::Lane;
 use crate::pulse::Pulse;
 
@@ -177,8 +178,7 @@ async fn a_record_longer_than_a_stored_value_comes_back_whole() {
     let folder = tempfile::tempdir().unwrap();
     let Opened { outbox, .. } = open_small(folder.path());
     let long: String = ('a'..='z').cycle().take(20_000).collect();
-    let event =
-        Record::Event(Event { at: Timestamp::UNIX_EPOCH, what: What::OutboxPressure { detail: long } });
+    let event = Record::Event(event::now(What::OutboxPressure { detail: long }));
     outbox.append(&event).await.unwrap().await.unwrap();
     outbox.close().await.unwrap();
     let Opened { outbox, .. } = open_small(folder.path());
@@ -186,8 +186,7 @@ async fn a_record_longer_than_a_stored_value_comes_back_whole() {
     assert_eq!(Record::decode(&found[0].bytes).unwrap(), event);
 
     let longer = What::OutboxPressure { detail: "x".repeat(crate::limits::RECORD_BYTES_MAX) };
-    let refused =
-        outbox.append(&Record::Event(Event { at: Timestamp::UNIX_EPOCH, what: longer })).await.unwrap().await;
+    let refused = outbox.append(&Record::Event(event::now(longer))).await.unwrap().await;
     assert!(matches!(refused, Err(AppendError::TooLong { .. })));
 }
 
@@ -229,7 +228,7 @@ async fn readings_share_a_flush_within_the_window_and_events_do_not_wait() {
     for number in 1..=99 {
         receipts.push(outbox.append(&reading(number)).await.unwrap());
     }
-    let event = Record::Event(Event { at: Timestamp::UNIX_EPOCH, what: What::Stopping });
+    let event = Record::Event(event::now(What::Stopping));
     outbox.append(&event).await.unwrap().await.unwrap();
     let stats = outbox.stats().await.unwrap();
     assert_eq!((stats.urgent.stored, stats.readings.stored), (1, 0));

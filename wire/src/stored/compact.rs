@@ -75,6 +75,9 @@ type LocalTime = (i16, i8, i8, i8, i8, i8);
 #[derive(Serialize, Deserialize)]
 pub(super) struct Event {
     at_ms: i64,
+    clock: u8,
+    boot: u32,
+    uptime_ms: u64,
     what: CompactWhat,
 }
 
@@ -91,7 +94,7 @@ enum CompactWhat {
     OutboxDamaged { detail: String, salvaged: u64, lost: Option<u64> },
     OutboxPressure { detail: String },
     RecordRefused { record: String, meter: Option<String>, detail: String },
-    ClockSet { boot: u32, boot_ms: i64, is_trusted: bool, step_ms: Option<i64> },
+    ClockSet { boot_ms: i64, step_ms: Option<i64> },
 }
 
 macro_rules! word {
@@ -150,11 +153,7 @@ impl From<&super::Reading> for Reading {
             driver: reading.driver.clone(),
             scheduled_ms: reading.scheduled_at.map(Timestamp::as_millisecond),
             read_ms: reading.read_at.as_millisecond(),
-            clock: match reading.clock {
-                Clock::Synced => 0,
-                Clock::Mended => 1,
-                Clock::Unsynced => 2,
-            },
+            clock: compact_clock(reading.clock),
             boot: reading.boot,
             uptime_ms: reading.uptime_ms,
             manufacturer: identity.manufacturer.clone(),
@@ -181,12 +180,7 @@ impl TryFrom<Reading> for super::Reading {
             driver: reading.driver,
             scheduled_at: reading.scheduled_ms.map(timestamp).transpose()?,
             read_at: timestamp(reading.read_ms)?,
-            clock: match reading.clock {
-                0 => Clock::Synced,
-                1 => Clock::Mended,
-                2 => Clock::Unsynced,
-                _ => return Err(DecodeError::OutOfRange("clock")),
-            },
+            clock: clock(reading.clock)?,
             boot: reading.boot,
             uptime_ms: reading.uptime_ms,
             answer: Answer {
@@ -288,11 +282,17 @@ impl From<&super::Event> for Event {
             What::RecordRefused { record, meter, detail } => {
                 CompactWhat::RecordRefused { record, meter, detail }
             }
-            What::ClockSet { boot, boot_at, is_trusted, step_ms } => {
-                CompactWhat::ClockSet { boot, boot_ms: boot_at.as_millisecond(), is_trusted, step_ms }
+            What::ClockSet { boot_at, step_ms } => {
+                CompactWhat::ClockSet { boot_ms: boot_at.as_millisecond(), step_ms }
             }
         };
-        Self { at_ms: event.at.as_millisecond(), what }
+        Self {
+            at_ms: event.at.as_millisecond(),
+            clock: compact_clock(event.clock),
+            boot: event.boot,
+            uptime_ms: event.uptime_ms,
+            what,
+        }
     }
 }
 
@@ -323,12 +323,35 @@ impl TryFrom<Event> for super::Event {
             CompactWhat::RecordRefused { record, meter, detail } => {
                 What::RecordRefused { record, meter, detail }
             }
-            CompactWhat::ClockSet { boot, boot_ms, is_trusted, step_ms } => {
-                What::ClockSet { boot, boot_at: timestamp(boot_ms)?, is_trusted, step_ms }
+            CompactWhat::ClockSet { boot_ms, step_ms } => {
+                What::ClockSet { boot_at: timestamp(boot_ms)?, step_ms }
             }
         };
-        Ok(Self { at: timestamp(event.at_ms)?, what })
+        Ok(Self {
+            at: timestamp(event.at_ms)?,
+            clock: clock(event.clock)?,
+            boot: event.boot,
+            uptime_ms: event.uptime_ms,
+            what,
+        })
     }
+}
+
+fn compact_clock(clock: Clock) -> u8 {
+    match clock {
+        Clock::Synced => 0,
+        Clock::Mended => 1,
+        Clock::Unsynced => 2,
+    }
+}
+
+fn clock(code: u8) -> Result<Clock, DecodeError> {
+    Ok(match code {
+        0 => Clock::Synced,
+        1 => Clock::Mended,
+        2 => Clock::Unsynced,
+        _ => return Err(DecodeError::OutOfRange("clock")),
+    })
 }
 
 fn compact_gap(gap: GapOfMeter) -> (String, u64, i64, i64) {

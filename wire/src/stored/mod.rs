@@ -57,6 +57,12 @@ pub struct Reading {
 pub struct Event {
     /// When it happened, by the gateway's clock.
     pub at: Timestamp,
+    /// How far that clock could be trusted.
+    pub clock: Clock,
+    /// The gateway's boot.
+    pub boot: u32,
+    /// Milliseconds since that boot.
+    pub uptime_ms: u64,
     /// What happened.
     pub what: What,
 }
@@ -146,14 +152,10 @@ pub enum What {
         /// The broker's reason.
         detail: String,
     },
-    /// The gateway's clock became trustworthy, or jumped.
+    /// The gateway's clock became trustworthy, ceased to be, or jumped.
     ClockSet {
-        /// The boot.
-        boot: u32,
-        /// Its wall time by the clock as it is now.
+        /// The boot's wall time by the clock as it is now.
         boot_at: Timestamp,
-        /// Whether the clock can be trusted now.
-        is_trusted: bool,
         /// Milliseconds by which it moved since it was last told of; `None` the first time.
         step_ms: Option<i64>,
     },
@@ -290,6 +292,9 @@ impl Event {
             id: id.to_owned(),
             gateway: gateway.to_owned(),
             at: self.at,
+            clock: self.clock,
+            boot: boot_in_hex(self.boot),
+            uptime_ms: self.uptime_ms,
             event: self.what.kind(),
             line: None,
             meter: None,
@@ -305,9 +310,7 @@ impl Event {
             record: None,
             salvaged: None,
             lost: None,
-            boot: None,
             boot_at: None,
-            clock: None,
             step_ms: None,
         };
         match self.what {
@@ -337,11 +340,7 @@ impl Event {
             What::RecordRefused { record, meter, detail } => {
                 (event.record, event.meter, event.detail) = (Some(record), meter, Some(detail));
             }
-            What::ClockSet { boot, boot_at, is_trusted, step_ms } => {
-                (event.boot, event.boot_at) = (Some(boot_in_hex(boot)), Some(boot_at));
-                event.clock = Some(if is_trusted { Clock::Synced } else { Clock::Unsynced });
-                event.step_ms = step_ms;
-            }
+            What::ClockSet { boot_at, step_ms } => (event.boot_at, event.step_ms) = (Some(boot_at), step_ms),
         }
         event
     }

@@ -68,7 +68,15 @@ fn every_shape() -> Vec<(&'static str, Record)> {
             ..Value::new(Quantity::vif(&[0xFD, 0x3B]), Content::Opaque)
         },
     ]);
-    let event = |what| Record::Event(Event { at: at("2026-11-23T02:15:03.412Z"), what });
+    let event = |what| {
+        Record::Event(Event {
+            at: at("2026-11-23T02:15:03.412Z"),
+            clock: Clock::Synced,
+            boot: 0x5b1e,
+            uptime_ms: 86_400_123,
+            what,
+        })
+    };
     let (line, meter) = ("riser-1".to_owned(), "A-101".to_owned());
     let gap = GapOfMeter {
         meter: meter.clone(),
@@ -137,9 +145,7 @@ fn every_shape() -> Vec<(&'static str, Record)> {
         (
             "event-clock-set",
             event(What::ClockSet {
-                boot: 0x5b1e,
                 boot_at: at("2026-11-22T02:15:03.289Z"),
-                is_trusted: true,
                 step_ms: Some(1_795_313_700_000),
             }),
         ),
