@@ -68,7 +68,9 @@ impl App {
         // After the outbox, whose lock this rests on, and before anything is dated.
         let boots = Boots::open(&outbox_directory);
         let timekeeper = timekeeper::start(boots.clone(), outbox.clone());
-        tell(&outbox, What::Started { version, previous }).await?;
+        let started = outbox.append(&Record::Event(event::now(What::Started { version, previous }))).await?;
+        // Not waited for: on a full disk it is stored when there is room again, and until then meters can be looked at.
+        tokio::spawn(async move { say(started.await) });
         let uplink = uplink::start(config.uplink, &outbox, boots, &config.gateway.id)?;
         let lines: Vec<line::Handle> =
             config.lines.into_iter().map(|config| line::start(config, outbox.clone())).collect();
@@ -126,9 +128,11 @@ impl App {
         for stop in stops.collect::<Vec<_>>() {
             let _ = stop.await;
         }
-        let told = timeout(OUTBOX_STOP_WAIT, tell(&served.outbox, What::Stopping)).await;
-        if !matches!(told, Ok(Ok(()))) {
-            tracing::warn!("no stopping event");
+        if let Ok(stopping) = served.outbox.append(&Record::Event(event::now(What::Stopping))).await {
+            match timeout(OUTBOX_STOP_WAIT, stopping).await {
+                Ok(stored) => say(stored),
+                Err(_) => tracing::warn!("no stopping event"),
+            }
         }
         uplink.stop().await;
         let _ = timeout(OUTBOX_STOP_WAIT, timekeeper.stop()).await;
@@ -139,13 +143,11 @@ impl App {
     }
 }
 
-/// Stores an event and waits until it is durable, as far as the outbox still works.
-async fn tell(outbox: &Outbox, what: What) -> Result<(), outbox::Closed> {
-    let receipt = outbox.append(&Record::Event(event::now(what))).await?;
-    if let Err(error) = receipt.await {
+/// Says so when an event was not stored.
+fn say<T>(stored: Result<T, outbox::AppendError>) {
+    if let Err(error) = stored {
         tracing::warn!(%error, "event not stored");
     }
-    Ok(())
 }
 
 /// A loop that has not turned for longer than [`PULSE_AGE_MAX`]. While there is one, the watchdog is not fed.

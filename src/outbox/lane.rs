@@ -221,7 +221,10 @@ impl<S: Store + Clone> SegmentedLane<S> {
         match self.write_and_sync() {
             Ok(()) => self.active.payload_bytes += u64::try_from(self.pending_bytes).unwrap_or_default(),
             Err(error) => {
-                tracing::warn!(lane = %self.directory.display(), %error, "commit failed, beginning a new segment");
+                // On a full disk each further try has none, and the keeper has said why.
+                if self.active.segment.is_some() {
+                    tracing::warn!(lane = %self.directory.display(), %error, "commit failed, beginning a new segment");
+                }
                 self.begin_after_failure()?;
             }
         }
