@@ -58,7 +58,7 @@ impl Arrived {
         let events = ledger::events(self.events.all());
         ledger::assert_all_there(told, &readings, &events);
         ledger::assert_nothing_untold(ever_told, &readings, &events);
-        ledger::assert_gaps_are_of_untold(ever_told, &events);
+        ledger::assert_no_gap(&events);
         let came = self.readings.all().len() + self.events.all().len();
         let repeats = came - readings.len() - events.len();
         println!(
