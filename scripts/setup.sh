@@ -5,6 +5,9 @@
 
 set -euo pipefail
 
+# Debian keeps some programs where only root's own PATH looks: not a user's, and not that after a plain `su`.
+export PATH=$PATH:/usr/sbin:/sbin
+
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 target=${CARGO_TARGET_DIR:-$root/target}
