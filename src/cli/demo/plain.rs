@@ -34,7 +34,9 @@ impl Plain {
         )?;
         writeln!(
             out,
-            "Look in from another terminal: weir outbox stats --config {}",
+            "Look in from another terminal: {} outbox stats --config {}",
+            // From a fresh build it is not on the path.
+            std::env::args().next().unwrap_or_else(|| "weir".into()),
             snapshot.configuration.display()
         )?;
         out.flush()?;

@@ -127,6 +127,8 @@ fn order(key: KeyEvent, snapshot: &Snapshot, choice: &mut Choice) -> Option<Orde
     let chosen = || snapshot.meters().nth(choice.index());
     match key.code {
         KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return Some(Order::Quit),
+        // A NUL from what is no keyboard (`script` without input sends one) is Ctrl-Space, and must not pull the plug.
+        KeyCode::Char(_) if key.modifiers.contains(KeyModifiers::CONTROL) => {}
         KeyCode::Char('q') | KeyCode::Esc => return Some(Order::Quit),
         KeyCode::Char('p' | ' ') => return Some(Order::TurnPlug),
         KeyCode::Char('m') => return chosen().map(|(_, meter)| Order::TurnMeter(meter.id.clone())),
@@ -161,6 +163,16 @@ mod tests {
         }
         assert_eq!(press(KeyCode::Char('m'), &mut choice), Some(Order::TurnMeter("B-01".into())));
         assert_eq!(press(KeyCode::Char('l'), &mut choice), Some(Order::TurnLine("riser-2".into())));
+    }
+
+    #[test]
+    fn only_control_c_of_the_control_keys_does_anything() {
+        let mut choice = Choice::default();
+        for key in [' ', 'p', 'm', 'l', 'q', 'j'].map(KeyCode::Char) {
+            let key = KeyEvent::new(key, KeyModifiers::CONTROL);
+            assert_eq!(order(key, &snapshot(), &mut choice), None);
+            assert_eq!(choice.index(), 0);
+        }
     }
 
     #[test]
