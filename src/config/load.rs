@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -33,6 +33,22 @@ pub(super) enum LoadError {
         /// Counted from 1.
         line: usize,
     },
+}
+
+impl LoadError {
+    /// What a person can do when it is the main file.
+    pub(super) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Io(error) if error.kind() == ErrorKind::NotFound => {
+                Some("`weir config` prints an example to start from")
+            }
+            // A file with a password is root's and the daemon's alone.
+            Self::Io(error) if error.kind() == ErrorKind::PermissionDenied => {
+                Some("run this as root, or as the daemon's user")
+            }
+            _ => None,
+        }
+    }
 }
 
 /// The text of a file: a regular one, in UTF-8, of bounded length.

@@ -84,8 +84,11 @@ pub fn check(path: &Path) -> Outcome {
         Ok(text) => check_text(path, &text),
         Err(error) => {
             let mut findings = Findings::default();
-            let message = format!("{}: {error}", path.display());
-            findings.fault_of_file(message).hint("`weir config` prints an example to start from");
+            let hint = error.hint();
+            let notice = findings.fault_of_file(format!("{}: {error}", path.display()));
+            if let Some(hint) = hint {
+                notice.hint(hint);
+            }
             Outcome::new(findings, None)
         }
     }

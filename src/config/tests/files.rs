@@ -110,9 +110,11 @@ fn what_is_no_file_of_text_is_said_and_never_waited_for() {
         "{}",
         missing.report(false)
     );
+    assert!(missing.report(false).contains("`weir config` prints an example"));
     assert!(missing.checked.is_none());
     let directory = tempfile::tempdir().unwrap();
-    assert!(told(&check(directory.path()).faults)[0].contains("is no regular file"));
+    let no_file = check(directory.path()).report(false);
+    assert!(no_file.contains("is no regular file") && !no_file.contains("weir config"), "{no_file}");
     assert!(told(&check(Path::new("/dev/zero")).faults)[0].contains("is no regular file"));
     let path = directory.path().join("weir.toml");
     fs::write(&path, b"# fine\n[gateway]\nid = \"\xff\"\n").unwrap();
