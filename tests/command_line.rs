@@ -128,6 +128,13 @@ fn a_telegram_that_is_none_ends_with_65_and_says_what_is_wrong() {
     ended(&no_profile, 64);
     assert!(err(&no_profile).contains("--profile"), "{no_profile:?}");
     ended(&run(&["decode", "mbus", "/nowhere/telegram"], ""), 64);
+    // What a serial port gave, kept as it came.
+    let folder = tempfile::tempdir().unwrap();
+    let raw = folder.path().join("telegram");
+    std::fs::write(&raw, b"\x68\xff\xff\x68").unwrap();
+    let output = run(&["decode", "mbus", raw.to_str().unwrap()], "");
+    ended(&output, 65);
+    assert!(err(&output).contains("od -An -v -tx1"), "{output:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `weir decode`: a telegram in hex to a table, or to the `identity`, `status` and `values` of the contract.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::PathBuf;
 
 use clap::ValueEnum;
@@ -40,6 +40,12 @@ enum Driver {
 pub(super) fn decode(args: &Args) -> Exit {
     let text = match read_text(&args.file) {
         Ok(text) => text,
+        // What a serial port gave was kept as it came.
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            let file = args.file.display();
+            let cure = format_args!("`od -An -v -tx1 FILE | weir decode …` reads raw bytes");
+            return fail(Exit::Data, format_args!("{file}: no text, and so no hex: {cure}"));
+        }
         Err(error) => return fail(Exit::Usage, format_args!("{}: {error}", args.file.display())),
     };
     let telegram = match hex::parse(&text) {
