@@ -71,6 +71,26 @@ fn a_meter_is_read_through_the_daemon_when_one_runs_and_on_the_port_when_none_do
 }
 
 #[test]
+fn a_meter_with_another_number_than_expected_is_refused_by_the_daemon_and_without_one() {
+    let key = "every = \"1d\"\nrepeats = 0\nadapter_allowance = \"1s\"";
+    let (broker, fleet) = (MockBroker::start(), Fleet::start(52, [Street::mbus("m", 1).key(key)]));
+    let mut weir = Weir::for_fleet(&fleet, &broker.bootstrap(), "");
+    let settings = settings(weir.folder(), &broker.bootstrap(), "");
+    // The only meter's table is the last.
+    weir.write_config(&format!("{settings}\n{}\nexpected_number = \"00000042\"\n", fleet.config()));
+    let refused = |weir: &Weir| {
+        let output = weir.command(&["read", "m-1"]);
+        assert_eq!(output.status.code(), Some(69), "{output:?}");
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(output.stdout.is_empty() && why.contains("00000042 is expected"), "{output:?}");
+    };
+    refused(&weir);
+    weir.start();
+    weir.wait_ready(PATIENCE);
+    refused(&weir);
+}
+
+#[test]
 fn the_outboxs_figures_are_the_same_asked_of_the_daemon_and_read_from_its_files() {
     let (broker, fleet) = (MockBroker::start(), seldom_polled());
     broker.down();
