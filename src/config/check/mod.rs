@@ -8,6 +8,7 @@ mod lines;
 mod meters;
 mod names;
 mod schedule;
+mod secured;
 mod uplink;
 
 use std::ops::RangeInclusive;

@@ -8,7 +8,7 @@ use super::super::file;
 use super::super::notice::Findings;
 use super::super::quantity::Shown;
 use super::super::source::{At, MAIN, Place};
-use super::{duration_within, names};
+use super::{duration_within, names, secured};
 use crate::limits::CONFIG_PROPERTIES_MAX;
 use crate::uplink::backoff::Bounds;
 use crate::uplink::{self, kafka};
@@ -142,27 +142,37 @@ fn properties(
         let message = format!("more than {CONFIG_PROPERTIES_MAX} properties");
         findings.fault(&typed.place, message);
     }
+    secured::without_effect(&typed.properties, findings);
+    let unreadable = secured::files(&typed.properties, &mut asked.properties, findings);
     let properties = asked.properties.clone();
-    let mut refused = 0;
+    let mut refused = unreadable.len();
+    asked.properties.retain(|name, _| !unreadable.contains(name));
     // It names one at a time: take that one away and ask again.
     while let Err(error) = asked.check() {
         let message = error.to_string();
-        let place = match &error {
+        let (place, can_go_on) = match &error {
             kafka::ConfigError::Owned { name, .. } | kafka::ConfigError::Property { name, .. } => {
-                asked.properties.remove(name).and(places.get(name.as_str()))
+                let place = asked.properties.remove(name).and(places.get(name.as_str()));
+                (place, place.is_some())
             }
-            kafka::ConfigError::Together { .. } => None,
+            // Of some, such as a file that is no certificate, it says the name first.
+            kafka::ConfigError::Together { why } => {
+                let named = places.iter().find(|(name, _)| why.starts_with(&format!("{name} ")));
+                (named.map(|(_, place)| place), false)
+            }
         };
         // What does not go together after some were taken away may well do so with them.
-        if place.is_none() && refused > 0 {
+        if !can_go_on && refused > 0 {
             break;
         }
         refused += 1;
         let notice = findings.fault(place.unwrap_or(&&typed.place), message.trim_end());
-        if message.contains("not available at build time") && !cfg!(feature = "tls") {
+        let is_left_out =
+            ["not available at build time", "recompile librdkafka"].iter().any(|it| message.contains(it));
+        if is_left_out && !cfg!(feature = "tls") {
             notice.hint("this program was built without TLS: cargo build --release --features tls");
         }
-        if place.is_none() {
+        if !can_go_on {
             break;
         }
     }

@@ -1,5 +1,7 @@
 //! Each thing that cannot be, or that is probably not meant, and what is said of it.
 
+#[cfg(feature = "tls")]
+use super::HEAD;
 use super::{checked, good, only_fault, only_warning, told};
 
 const LINE: &str = "[[lines]]\nname = \"a\"\nport = \"/dev/ttyS0\"\ndriver = \"mbus\"\n";
@@ -429,5 +431,45 @@ fn a_key_in_the_wrong_table_is_told_where_it_belongs() {
     assert!(
         only_fault(&single)
             .contains("`lines` must be a list of tables, not a table | write [[lines]], with two")
+    );
+}
+
+#[test]
+fn credentials_and_certificates_that_the_connection_would_not_use_are_told() {
+    let with = |properties: &str| format!("[uplink.kafka.properties]\n{properties}{}", with_meter("", ""));
+    let protocol = |protocol: &str| with(&format!("{protocol}sasl.username = \"g\"\n"));
+    assert_eq!(
+        only_warning(&protocol("")),
+        "4:6 property sasl.username has no effect: the connection gives no credentials | \
+         add \"security.protocol\" = \"SASL_SSL\""
+    );
+    let used = "security.protocol = \"sasl_plaintext\"\nsasl.mechanism = \"PLAIN\"\nsasl.password = \"p\"\n";
+    assert!(checked(&protocol(used)).warnings.is_empty());
+    let outcome = checked(&with("ssl.ca.location = \"/etc/ssl/certs\"\n"));
+    let warnings = told(&outcome.warnings);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("ssl.ca.location has no effect: the connection is not encrypted"));
+}
+
+#[test]
+#[cfg(feature = "tls")]
+fn certificates_are_found_beside_their_file_and_one_that_is_missing_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("weir.toml");
+    let text = format!(
+        "{HEAD}[uplink.kafka.properties]\nsecurity.protocol = \"SSL\"\nssl.ca.location = \"ca.pem\"\n"
+    );
+    let missing = crate::config::check_text(&path, &text);
+    let ca = directory.path().join("ca.pem");
+    let expected = format!("5:8 property ssl.ca.location: {}: No such file", ca.display());
+    let faults = told(&missing.faults);
+    assert!(faults.len() == 1 && faults[0].starts_with(&expected), "{faults:?}");
+
+    std::fs::write(&ca, "no certificate").unwrap();
+    let none = told(&crate::config::check_text(&path, &text).faults);
+    assert!(
+        none.len() == 1
+            && none[0].starts_with("5:8 the Kafka client refuses its settings: ssl.ca.location failed"),
+        "{none:?}"
     );
 }
