@@ -42,5 +42,8 @@ mod started_programs;
 mod stuck_store;
 #[cfg(test)]
 mod systemd_unit;
+#[cfg(feature = "tls")]
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod troubled_line;

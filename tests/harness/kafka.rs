@@ -53,19 +53,21 @@ impl Kafka {
         Self::start_with(&[])
     }
 
-    /// The same with further lines for `server.properties`, such as `("message.max.bytes", "2000")`.
+    /// The same with further lines for `server.properties`, such as `("message.max.bytes", "2000")`. The last line of a
+    /// name counts; the `@NAMES@` of that file can be used.
     pub(crate) fn start_with(settings: &[(&str, &str)]) -> Result<Self, NotRun> {
         let tools = Tools::find()?;
         let folder = target_tmp().join(format!("kafka-{}-{}", std::process::id(), next_number()));
         fs::create_dir_all(&folder).unwrap();
         let [broker_port, controller_port] = [free_port(), free_port()];
-        let mut properties = include_str!("../kafka/server.properties")
-            .replace("@BROKER_PORT@", &broker_port.to_string())
-            .replace("@CONTROLLER_PORT@", &controller_port.to_string())
-            .replace("@DATA_DIR@", folder.join("data").to_str().unwrap());
+        let mut properties = include_str!("../kafka/server.properties").to_owned();
         for (name, value) in settings {
             properties.push_str(&format!("{name}={value}\n"));
         }
+        let properties = properties
+            .replace("@BROKER_PORT@", &broker_port.to_string())
+            .replace("@CONTROLLER_PORT@", &controller_port.to_string())
+            .replace("@DATA_DIR@", folder.join("data").to_str().unwrap());
         fs::write(folder.join("server.properties"), properties).unwrap();
 
         let mut kafka = Self { process: None, tools, folder, broker_port };
