@@ -18,10 +18,6 @@ const VERSION: u8 = 1;
 
 /// What the outbox keeps.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every record is a reading; a box would cost an allocation each"
-)]
 pub enum Record {
     /// What one meter answered to one poll.
     Reading(Reading),
