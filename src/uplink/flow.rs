@@ -100,6 +100,7 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
                 Ok(Some(message)) => self.hand_over(sequence, &message),
                 Ok(None) => {
                     self.is_held = true;
+                    self.say_held();
                     break;
                 }
                 Err(damage) => self.window.push_refused(sequence, damage.to_string()),
@@ -109,6 +110,15 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
             self.highest = self.highest.max(sequence);
         }
         self.tracker.fed(retried, self.window.outstanding());
+    }
+
+    /// Where nothing else can be heard of the broker, what waits for the clock would look like an outage.
+    fn say_held(&self) {
+        if self.window.outstanding() == 0 {
+            let detail = "readings wait for it, at most for unsynced_hold";
+            let why = Failure::new(FailureKind::Retriable, "this gateway's clock is not set", detail);
+            self.tracker.waiting(&why);
+        }
     }
 
     fn hand_over(&mut self, sequence: u64, message: &Message) {

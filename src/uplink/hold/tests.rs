@@ -188,7 +188,10 @@ async fn arrivals(set_after_s: u64) -> (usize, usize) {
         run_with(&shared, link, Duration::ZERO, hold)
     };
     let first = run(hold);
-    pass(set_after_s).await;
+    pass(60).await;
+    let condition = first.tracker.condition().to_string();
+    assert!(condition.contains("clock is not set"), "{condition}");
+    pass(set_after_s - 60).await;
     boots.learn(boot, at("2027-03-01T12:00:00Z")).unwrap();
     pass(600).await;
     first.drain.abort();
