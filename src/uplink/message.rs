@@ -78,8 +78,8 @@ impl Message {
         // The record is taken apart and not copied: this is the drain's hottest path.
         let (topic, key, payload) = match record {
             Record::Reading(reading) => {
-                let reading = reading.named(&id, gateway);
-                let payload = json(&reading)?;
+                let mut payload = Vec::with_capacity(USUAL_JSON_BYTES);
+                reading.write_json(&id, gateway, &mut payload);
                 (Topic::Readings, reading.meter, payload)
             }
             Record::Event(event) => (Topic::Events, gateway.to_owned(), json(&event.named(&id, gateway))?),

@@ -7,6 +7,7 @@
 //! A record has no id and no gateway: both are known to the outbox and are added when it becomes JSON.
 
 mod compact;
+mod json;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -257,6 +258,11 @@ impl Reading {
             Some((read_at, scheduled_at)) => Self { read_at, scheduled_at, clock: Clock::Mended, ..self },
             None => self,
         }
+    }
+
+    /// The JSON of [`Reading::named`], put behind what is in `json`.
+    pub fn write_json(&self, id: &str, gateway: &str, json: &mut Vec<u8>) {
+        json::write(self, id, gateway, json);
     }
 
     /// The reading as the topic carries it.

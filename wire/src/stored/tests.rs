@@ -211,6 +211,28 @@ fn every_shape_survives_the_outbox_and_the_topic() {
     }
 }
 
+fn written(reading: &Reading, id: &str, gateway: &str) -> String {
+    let mut json = b"behind ".to_vec();
+    reading.write_json(id, gateway, &mut json);
+    String::from_utf8(json.split_off(7)).unwrap()
+}
+
+fn by_serde(reading: &Reading, id: &str, gateway: &str) -> String {
+    serde_json::to_string(&reading.clone().named(id, gateway)).unwrap()
+}
+
+#[test]
+fn the_json_written_straight_is_serdes_for_every_shape_and_for_a_reading_with_nothing_in_it() {
+    let readings = every_shape().into_iter().filter_map(|(_, record)| match record {
+        Record::Reading(reading) => Some(reading),
+        Record::Event(_) => None,
+    });
+    let empty = Reading { answer: Answer::default(), scheduled_at: None, boot: 0, ..a_water_reading() };
+    for reading in readings.chain([empty]) {
+        assert_eq!(written(&reading, "id", "gw"), by_serde(&reading, "id", "gw"));
+    }
+}
+
 #[test]
 fn a_reading_of_1970_is_mended_with_its_slot_and_one_beyond_the_calendar_stays() {
     let believed = Reading {
@@ -261,7 +283,63 @@ fn a_newer_version_is_named_and_not_guessed_at() {
     assert!(matches!(Record::decode(&[]), Err(DecodeError::Empty)));
 }
 
+/// Any text, and often one with what JSON escapes.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z-]{0,12}", "[\"\\\\/\n\r\t\u{0}-\u{20}\u{7f}\u{2028}é😀]{0,6}", ".{0,12}"]
+}
+
+fn raw() -> impl Strategy<Value = Option<Raw>> {
+    proptest::option::of(proptest::collection::vec(any::<u8>(), 0..4).prop_map(Raw))
+}
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    (-62_000_000_000_000_i64..253_000_000_000_000).prop_map(|ms| Timestamp::from_millisecond(ms).unwrap())
+}
+
+prop_compose! {
+    fn value()(
+        quantity in text(), unit in proptest::option::of(text()), function in text(),
+        kind in 0..5, text in text(), digits in any::<i64>(), places in 0..=20_i32, time in time(),
+        storage: u64, tariff: u32, subunit: u16, raw in raw(),
+    ) -> Value {
+        let local = jiff::tz::Offset::UTC.to_datetime(time);
+        let content = match kind {
+            0 => Content::Number(Number::scaled(digits.into(), -places).unwrap()),
+            1 => Content::Text(text),
+            2 => Content::Date(local.date()),
+            3 => Content::DateTime(local),
+            _ => Content::Invalid(text),
+        };
+        let (quantity, unit) = (quantity.as_str().into(), unit.map(|unit| unit.as_str().into()));
+        Value { quantity, content, unit, function: function.as_str().into(), storage, tariff, subunit, raw }
+    }
+}
+
+prop_compose! {
+    fn reading()(
+        [line, meter, driver, alarm] in [text(), text(), text(), text()],
+        [manufacturer, number, medium, valve] in [(); 4].map(|()| proptest::option::of(text())),
+        (scheduled_at, read_at) in (proptest::option::of(time()), time()),
+        clock in proptest::sample::select(vec![Clock::Synced, Clock::Mended, Clock::Unsynced]),
+        boot: u32, uptime_ms: u64, version: Option<u8>, battery_low: Option<bool>,
+        alarms in 0_usize..3, values in proptest::collection::vec(value(), 0..4), raw in raw(),
+    ) -> Reading {
+        let meter_time = scheduled_at.map(|at| jiff::tz::Offset::UTC.to_datetime(at));
+        let identity =
+            Identity { manufacturer, number, version, medium: medium.map(|medium| medium.as_str().into()) };
+        let valve = valve.map(|valve| valve.as_str().into());
+        let status = Status { valve, battery_low, alarms: vec![alarm; alarms] };
+        let answer = Answer { identity, meter_time, values, status, raw };
+        Reading { line, meter, driver, scheduled_at, read_at, clock, boot, uptime_ms, answer }
+    }
+}
+
 proptest! {
+    #[test]
+    fn the_json_written_straight_is_serdes(reading in reading(), id in text(), gateway in text()) {
+        prop_assert_eq!(written(&reading, &id, &gateway), by_serde(&reading, &id, &gateway));
+    }
+
     #[test]
     fn no_stored_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = Record::decode(&bytes);
