@@ -7,7 +7,7 @@
 //! ```
 //!
 //! **Stream**: records are read, made into messages and handed over, as many as the window and `limit` let in; reports
-//! move the cursor over whatever is delivered without a gap. The next batch is read meanwhile.
+//! move the cursor over whatever is delivered without a gap. The next batch is read and made into JSON meanwhile.
 //!
 //! **Recover**: feeding has stopped. Every outstanding report is awaited, so that no report of an old attempt can be
 //! taken for one of a new attempt; then the lane is read again from the cursor. `limit` is where the kinds differ:
@@ -29,6 +29,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
+use super::ahead::{Ahead, Maker};
 use super::backoff::Backoff;
 use super::condition::Tracker;
 use super::flow::Flow;
@@ -36,7 +37,7 @@ use super::hold::Hold;
 use super::source::{Cursor, Source};
 use super::{Failure, FailureKind, Uplink};
 use crate::limits::{READ_BYTES_MAX, READ_RECORDS_MAX, UPLINK_ABANDON};
-use crate::outbox::{Closed, Stored};
+use crate::outbox::Closed;
 use crate::pulse::Pulse;
 
 /// The drain turns at least this often, so that its silence means trouble.
@@ -75,8 +76,8 @@ impl From<Closed> for End {
 pub(super) struct Drain<S, C, U> {
     source: S,
     flow: Flow<C, U>,
-    /// Read and not yet handed over; at most two batches.
-    pending: VecDeque<Stored>,
+    /// Made and not yet handed over; at most two batches.
+    pending: VecDeque<Ahead>,
     start_spread: Duration,
     stop_wait: Duration,
     pulse: Pulse,
@@ -94,7 +95,7 @@ impl<S: Source, C: Cursor, U: Uplink> Drain<S, C, U> {
             flow: Flow::new(
                 parts.cursor,
                 parts.uplink,
-                parts.gateway,
+                parts.gateway.into(),
                 parts.hold,
                 parts.backoff,
                 parts.tracker,
@@ -142,6 +143,7 @@ impl<S: Source, C: Cursor, U: Uplink> Drain<S, C, U> {
     /// Feeds and acknowledges until something fails.
     async fn stream(&mut self) -> Result<Failure, End> {
         let Self { source, flow, pending, stopped, tick, pulse, .. } = self;
+        let mut maker = Maker::new(&flow.gateway);
         loop {
             // While one record keeps trying, nothing is read that would only be forgotten again.
             let wanted = flow.limit().min(READ_RECORDS_MAX);
@@ -157,11 +159,12 @@ impl<S: Source, C: Cursor, U: Uplink> Drain<S, C, U> {
                     () = asked_to_stop(stopped) => return Err(End::Stopped),
                     _ = tick.tick() => { pulse.beat(); flow.tick(tick.period()); }
                     () = flow.uplink.reports(&mut flow.reports) => flow.take_reports(),
-                    batch = &mut next, if pending.len() <= wanted => {
-                        pending.extend(batch?);
+                    made = maker.made() => pending.extend(made?),
+                    batch = &mut next, if !maker.is_busy() && pending.len() <= wanted => {
+                        pending.extend(maker.make(batch?));
                         break;
                     }
-                    // Last, so that the outbox already looks for the next batch while this one is made into JSON.
+                    // Last, so that the outbox already looks for the next batch while this one is handed over.
                     () = ready(()), if can_feed => flow.feed(pending),
                 }
             }

@@ -1,10 +1,12 @@
 //! The bookkeeping between a drain's loop and its uplink: what may be fed, what reports mean, how far the cursor goes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::warn;
 
+use super::ahead::Ahead;
 use super::backoff::Backoff;
 use super::condition::Tracker;
 use super::hold::Hold;
@@ -16,12 +18,12 @@ use crate::limits::{
     REFUSED_IN_A_ROW_MAX, UPLINK_FEED_RECORDS, UPLINK_QUIET, UPLINK_START_RECORDS, UPLINK_WINDOW_BYTES,
     UPLINK_WINDOW_RECORDS,
 };
-use crate::outbox::{Closed, Stored};
+use crate::outbox::Closed;
 
 pub(super) struct Flow<C, U> {
     cursor: C,
     pub(super) uplink: U,
-    gateway: String,
+    pub(super) gateway: Arc<str>,
     hold: Hold,
     /// The next record waits for the clock to be set; looked at again once a second.
     is_held: bool,
@@ -49,7 +51,7 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
     pub(super) fn new(
         cursor: C,
         uplink: U,
-        gateway: String,
+        gateway: Arc<str>,
         hold: Hold,
         backoff: Backoff,
         tracker: Tracker,
@@ -88,15 +90,15 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
     }
 
     /// Hands over some of these records, as far as there is room.
-    pub(super) fn feed(&mut self, pending: &mut VecDeque<Stored>) {
+    pub(super) fn feed(&mut self, pending: &mut VecDeque<Ahead>) {
         let mut retried = 0;
         for _ in 0..UPLINK_FEED_RECORDS {
             if !self.has_room() {
                 break;
             }
-            let Some(stored) = pending.front() else { break };
-            let sequence = stored.name.sequence;
-            match Message::settled(stored, &self.gateway, &mut self.hold) {
+            let Some(next) = pending.front_mut() else { break };
+            let sequence = next.stored.name.sequence;
+            match next.settled(&self.gateway, &mut self.hold) {
                 Ok(Some(message)) => self.hand_over(sequence, &message),
                 Ok(None) => {
                     self.is_held = true;

@@ -48,7 +48,7 @@ impl Hold {
 
     /// The reading with the times it goes with, always the same; `None` while it has to wait.
     pub(super) fn settle(&mut self, reading: Reading) -> Option<Reading> {
-        if reading.clock != Clock::Unsynced {
+        if !must_settle(&reading) {
             return Some(reading);
         }
         let (boot, uptime_ms) = (reading.boot, reading.uptime_ms);
@@ -103,6 +103,11 @@ impl Hold {
         }
         self.boots.fate(boot, uptime_ms)
     }
+}
+
+/// Whether the time of this reading has to be settled before it goes.
+pub(super) fn must_settle(reading: &Reading) -> bool {
+    reading.clock == Clock::Unsynced
 }
 
 /// The reading with the times that are settled for it, if they are; nothing is settled by looking.

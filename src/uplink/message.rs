@@ -72,6 +72,16 @@ impl Message {
         settled.map(|record| Self::of(record, stored, gateway)).transpose()
     }
 
+    /// The message for a stored record that nothing has to be settled for; made ahead of time, on any thread.
+    pub(super) fn ahead(stored: &Stored, gateway: &str) -> Option<Self> {
+        match Record::decode(&stored.bytes) {
+            Ok(Record::Reading(reading)) if hold::must_settle(&reading) => None,
+            Ok(record) => Self::of(record, stored, gateway).ok(),
+            // Told of where its turn comes.
+            Err(_) => None,
+        }
+    }
+
     fn of(record: Record, stored: &Stored, gateway: &str) -> Result<Self, Unsendable> {
         let id = stored.name.id(gateway);
         let schema = record.schema();

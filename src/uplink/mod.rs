@@ -30,6 +30,7 @@
 //!
 //! What this room deliberately does not do: choose what to drop (the outbox), or know a setting's name (`config`).
 
+mod ahead;
 pub mod backoff;
 mod condition;
 #[cfg(test)]
