@@ -68,9 +68,9 @@ impl App {
         // After the outbox, whose lock this rests on, and before anything is dated.
         let boots = Boots::open(&outbox_directory);
         let timekeeper = timekeeper::start(boots.clone(), outbox.clone());
-        let started = outbox.append(&Record::Event(event::now(What::Started { version, previous }))).await?;
+        let started = Record::Event(event::now(What::Started { version, previous }));
         // Not waited for: on a full disk it is stored when there is room again, and until then meters can be looked at.
-        tokio::spawn(async move { say(started.await) });
+        tokio::spawn(outbox.append(&started).await?.or_said());
         let uplink = uplink::start(config.uplink, &outbox, boots, &config.gateway.id)?;
         let lines: Vec<line::Handle> =
             config.lines.into_iter().map(|config| line::start(config, outbox.clone())).collect();
@@ -128,11 +128,9 @@ impl App {
         for stop in stops.collect::<Vec<_>>() {
             let _ = stop.await;
         }
-        if let Ok(stopping) = served.outbox.append(&Record::Event(event::now(What::Stopping))).await {
-            match timeout(OUTBOX_STOP_WAIT, stopping).await {
-                Ok(stored) => say(stored),
-                Err(_) => tracing::warn!("no stopping event"),
-            }
+        let stopping = Record::Event(event::now(What::Stopping));
+        if timeout(OUTBOX_STOP_WAIT, served.outbox.tell(&stopping)).await.is_err() {
+            tracing::warn!("no stopping event");
         }
         uplink.stop().await;
         let _ = timeout(OUTBOX_STOP_WAIT, timekeeper.stop()).await;
@@ -140,13 +138,6 @@ impl App {
         let closed = timeout(OUTBOX_STOP_WAIT, served.outbox.close()).await.unwrap_or(Err(outbox::Closed));
         tracing::info!(in_good_order = closed.is_ok(), "weir stopped");
         closed
-    }
-}
-
-/// Says so when an event was not stored.
-fn say<T>(stored: Result<T, outbox::AppendError>) {
-    if let Err(error) = stored {
-        tracing::warn!(%error, "event not stored");
     }
 }
 

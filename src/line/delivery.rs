@@ -11,6 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
+use tokio::time::timeout;
 use weir_wire::stored::Record;
 
 use crate::clock::{Moment, now};
@@ -53,7 +54,7 @@ impl Delivery {
     pub(super) async fn send(&mut self, record: Record) {
         if self.why_refused.is_some() {
             // Behind the others, so that they keep their order. Only events and reads that were asked for come here.
-            self.settle_all().await;
+            self.settle_some().await;
             self.keep(record);
             return;
         }
@@ -73,23 +74,48 @@ impl Delivery {
     pub(super) async fn turn(&mut self) {
         self.look();
         if self.why_refused.is_some() {
-            self.settle_all().await;
+            self.settle_some().await;
         }
-        while self.why_refused.is_some() && now() >= self.offer_at {
+        while self.why_refused.is_some() && self.unsettled.is_empty() && now() >= self.offer_at {
             let Some(record) = self.refused.pop_front() else {
                 self.why_refused = None;
                 tracing::info!("outbox takes records again; polls go on");
                 return;
             };
-            match beating(&self.pulse, offer(&self.outbox, &record)).await {
-                Ok(()) => {}
-                Err(AppendError::TooLong { bytes }) => self.lose(&record, &AppendError::TooLong { bytes }),
-                Err(error) => {
-                    self.refused.push_front(record);
-                    (self.why_refused, self.offer_at) = (Some(error), now() + OFFER_AGAIN_EVERY);
+            let mut receipt = match beating(&self.pulse, self.outbox.append(&record)).await {
+                Ok(receipt) => receipt,
+                Err(closed) => return self.refuse_again(record, closed.into()),
+            };
+            match timeout(LINE_TURN, &mut receipt).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(AppendError::TooLong { bytes })) => {
+                    self.lose(&record, &AppendError::TooLong { bytes });
                 }
+                Ok(Err(error)) => self.refuse_again(record, error),
+                Err(_) => self.unsettled.push_back((receipt, record)),
             }
         }
+    }
+
+    fn refuse_again(&mut self, record: Record, error: AppendError) {
+        self.refused.push_front(record);
+        (self.why_refused, self.offer_at) = (Some(error), now() + OFFER_AGAIN_EVERY);
+    }
+
+    /// Waits until the fate of what was handed over is known, for a turn at most: on a full disk it is open until there is room
+    /// again, and the line has to answer meanwhile.
+    async fn settle_some(&mut self) {
+        let all = async {
+            while let Some((receipt, _)) = self.unsettled.front_mut() {
+                let result = receipt.await;
+                if let Some((_, record)) = self.unsettled.pop_front() {
+                    self.settled(result.map(drop), record);
+                }
+            }
+        };
+        // Nothing is taken out before its fate is known, so nothing is lost when the time is over.
+        let _ = timeout(LINE_TURN, all).await;
+        self.look();
     }
 
     /// Ends: what is still refused is lost.
@@ -102,7 +128,8 @@ impl Delivery {
         }
     }
 
-    /// Waits until the fate of everything that was handed over is known, one commit window at most.
+    /// Waits until the fate of everything that was handed over is known: a commit window, or a full disk until there is room
+    /// again or the outbox is closed.
     async fn settle_all(&mut self) {
         while let Some((receipt, record)) = self.unsettled.pop_front() {
             let result = beating(&self.pulse, receipt).await;
@@ -112,10 +139,11 @@ impl Delivery {
 
     fn look(&mut self) {
         let mut context = Context::from_waker(Waker::noop());
-        while let Some((receipt, _)) = self.unsettled.front_mut() {
-            let Poll::Ready(result) = Pin::new(receipt).poll(&mut context) else { return };
-            if let Some((_, record)) = self.unsettled.pop_front() {
-                self.settled(result.map(drop), record);
+        // All of them: a later one may be refused while an earlier one waits for disk.
+        for (mut receipt, record) in std::mem::take(&mut self.unsettled) {
+            match Pin::new(&mut receipt).poll(&mut context) {
+                Poll::Ready(result) => self.settled(result.map(drop), record),
+                Poll::Pending => self.unsettled.push_back((receipt, record)),
             }
         }
     }
@@ -147,10 +175,6 @@ impl Delivery {
         self.readings_lost += u64::from(matches!(record, Record::Reading(_)));
         tracing::error!(meter = record.meter(), at = %record.at(), %error, "record lost");
     }
-}
-
-async fn offer(outbox: &Outbox, record: &Record) -> Result<(), AppendError> {
-    outbox.append(record).await?.await.map(drop)
 }
 
 /// Waits for this and beats the pulse meanwhile: whoever waits for the outbox still turns. That the outbox itself turns

@@ -29,7 +29,7 @@ pub(super) enum Request {
     Append { record: Encoded, receipt: oneshot::Sender<Result<RecordName, AppendError>> },
     Read { lane: Lane, after: u64, records_max: usize, bytes_max: usize, reply: oneshot::Sender<Vec<Stored>> },
     Acknowledge { lane: Lane, up_to: u64 },
-    SetAside { lane: Lane, sequence: u64, why: String, reply: oneshot::Sender<()> },
+    SetAside { lane: Lane, sequence: u64, why: String, reply: oneshot::Sender<bool> },
     Stats { reply: oneshot::Sender<Stats> },
     Close { reply: oneshot::Sender<()> },
 }
@@ -84,6 +84,15 @@ pub struct Closed;
 #[derive(Debug)]
 pub struct Receipt(oneshot::Receiver<Result<RecordName, AppendError>>);
 
+impl Receipt {
+    /// Waits until the event is stored, and says so when it is not.
+    pub async fn or_said(self) {
+        if let Err(error) = self.await {
+            tracing::warn!(%error, "event not stored");
+        }
+    }
+}
+
 impl Future for Receipt {
     type Output = Result<RecordName, AppendError>;
 
@@ -113,6 +122,14 @@ impl Outbox {
         let record = Encoded::from(record);
         self.requests.send(Request::Append { record, receipt }).await.map_err(|_| Closed)?;
         Ok(Receipt(promise))
+    }
+
+    /// Appends an event and waits until it is stored; says so when it is not.
+    pub async fn tell(&self, event: &Record) {
+        match self.append(event).await {
+            Ok(receipt) => receipt.or_said().await,
+            Err(error) => tracing::warn!(%error, "event not stored"),
+        }
     }
 
     /// A reader that starts at the lane's cursor. One reader a lane: acknowledgements of two would mix.
@@ -204,7 +221,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the outbox is closed.
-    pub async fn set_aside(&self, sequence: u64, why: String) -> Result<(), Closed> {
+    pub async fn set_aside(&self, sequence: u64, why: String) -> Result<bool, Closed> {
         let (reply, answer) = oneshot::channel();
         let request = Request::SetAside { lane: self.lane, sequence, why, reply };
         self.requests.send(request).await.map_err(|_| Closed)?;

@@ -155,6 +155,8 @@ pub(super) struct Keeper<S: Store> {
     pub(super) readings: Kept<S>,
     /// What the broker refused for good. Never sent.
     pub(super) refused: SegmentedLane<S>,
+    /// The record that is on its way into that lane, while a full disk keeps it from getting there.
+    setting_aside: Option<RecordName>,
     pub(super) under_pressure: bool,
     opened: Moment,
     /// What the device had written by then.
@@ -211,6 +213,7 @@ impl<S: Store + Clone> Keeper<S> {
             urgent,
             readings,
             refused,
+            setting_aside: None,
             under_pressure: false,
             opened,
             device_written_before,
@@ -271,9 +274,9 @@ impl<S: Store + Clone> Keeper<S> {
             }
             Request::SetAside { lane, sequence, why, reply } => {
                 let set_aside = self.set_aside(lane, sequence, why);
-                // On a full disk it is not, and whoever asked meets the record again.
+                let is_kept = set_aside.is_ok();
                 self.bear(set_aside)?;
-                let _ = reply.send(());
+                let _ = reply.send(is_kept);
             }
             Request::Stats { reply } => {
                 let _ = reply.send(self.stats()?);
@@ -330,22 +333,33 @@ impl<S: Store + Clone> Keeper<S> {
         if stored.name.sequence != sequence {
             return Ok(());
         }
-        let record = stored.name.id(&self.config.gateway);
-        tracing::error!(%record, why, "the broker refused a record for good, it is set aside");
-        let kept =
-            serde_json::json!({ "id": record, "why": why, "stored": Raw(stored.bytes.to_vec()).to_string() });
-        self.make_room_for_refused()?;
-        self.refused.add(Class::Refused, clock::wall(), "", kept.to_string().as_bytes());
-        self.with_reserve(|keeper| keeper.refused.commit())?;
-        // An event about a refused event might be refused itself, and so on without an end.
-        if lane == Lane::Readings {
-            let meter =
-                Record::decode(&stored.bytes).ok().and_then(|record| record.meter().map(ToOwned::to_owned));
-            self.add_event(What::RecordRefused { record, meter, detail: why });
-            self.commit(Lane::Urgent)?;
+        // A try that found the disk full has left it, and its event, in the commits to come.
+        if self.setting_aside.as_ref() != Some(&stored.name) {
+            self.commit_refused()?;
+            self.make_room_for_refused()?;
+            let record = stored.name.id(&self.config.gateway);
+            let stored_form = Raw(stored.bytes.to_vec()).to_string();
+            let kept = serde_json::json!({ "id": record, "why": why, "stored": stored_form });
+            self.refused.add(Class::Refused, clock::wall(), "", kept.to_string().as_bytes());
+            // An event about a refused event might be refused itself, and so on without an end.
+            if lane == Lane::Readings {
+                let decoded = Record::decode(&stored.bytes).ok();
+                let meter = decoded.and_then(|record| record.meter().map(ToOwned::to_owned));
+                self.add_event(What::RecordRefused { record, meter, detail: why.clone() });
+            }
+            self.setting_aside = Some(stored.name);
         }
+        self.commit_refused()?;
+        self.commit(Lane::Urgent)?;
+        self.setting_aside = None;
+        let record = stored.name.id(&self.config.gateway);
+        tracing::error!(%record, why, "a record cannot be delivered, it is set aside");
         self.kept(lane).acknowledge(sequence);
         Ok(())
+    }
+
+    fn commit_refused(&mut self) -> Result<(), StoreError> {
+        self.with_reserve(|keeper| keeper.refused.commit())
     }
 
     /// How long nothing needs doing unless a request comes.

@@ -95,7 +95,7 @@ impl Timekeeper {
             self.learn(seen.boot_at()).await;
         }
         if let Some(event) = verdict.event {
-            self.tell(event).await;
+            self.tell(event);
         }
         if let Some(floor) = verdict.floor {
             self.keep_floor(floor).await;
@@ -126,18 +126,14 @@ impl Timekeeper {
         }
     }
 
-    async fn tell(&self, ClockSet { boot_at, is_trusted, step_ms }: ClockSet) {
+    fn tell(&self, ClockSet { boot_at, is_trusted, step_ms }: ClockSet) {
         tracing::info!(%boot_at, is_trusted, step_ms, "clock set");
         // By the verdict that is told: the clock may have moved again since.
         let clock = if is_trusted { Clock::Synced } else { Clock::Unsynced };
         let event = Record::Event(Event { clock, ..event::now(What::ClockSet { boot_at, step_ms }) });
-        let stored = match self.outbox.append(&event).await {
-            Ok(receipt) => receipt.await,
-            Err(closed) => Err(closed.into()),
-        };
-        if let Err(error) = stored {
-            tracing::warn!(%error, "event not stored");
-        }
+        // Not waited for: on a full disk it is stored when there is room again.
+        let outbox = self.outbox.clone();
+        tokio::spawn(async move { outbox.tell(&event).await });
     }
 }
 

@@ -4,6 +4,7 @@
 //! Only what is settled already can be made ahead. A reading whose time is not known yet is made when its turn comes.
 
 use std::future::pending;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -65,8 +66,12 @@ impl Maker {
         let Some(making) = &mut self.making else { return pending().await };
         let made = making.await;
         self.making = None;
-        // It fails when the runtime ends.
-        made.map_err(|_| Closed)
+        made.map_err(|error| match error.try_into_panic() {
+            // As if it had been made here.
+            Ok(panic) => resume_unwind(panic),
+            // The runtime ends.
+            Err(_) => Closed,
+        })
     }
 }
 

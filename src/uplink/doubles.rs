@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) poison: BTreeSet<u64>,
     pub(super) too_large: BTreeSet<u64>,
     pub(super) undecodable: BTreeSet<u64>,
+    /// So many times a record cannot be set aside.
+    pub(super) full_disk: u32,
     pub(super) cursor: u64,
     pub(super) set_aside: Vec<u64>,
     /// By id: how often, and with which content.
@@ -142,16 +144,20 @@ impl Cursor for Shared {
         Ok(())
     }
 
-    async fn set_aside(&self, sequence: u64, why: String) -> Result<(), Closed> {
+    async fn set_aside(&self, sequence: u64, why: String) -> Result<bool, Closed> {
         let mut world = self.world.borrow_mut();
         let first = world.records.iter().find(|stored| stored.name.sequence > world.cursor);
         assert_eq!(first.map(|stored| stored.name.sequence), Some(sequence), "only the first one waiting");
         let guilty = [&world.poison, &world.too_large, &world.undecodable];
         assert!(guilty.iter().any(|them| them.contains(&sequence)), "{sequence} is innocent: {why}");
+        if world.full_disk > 0 {
+            world.full_disk -= 1;
+            return Ok(false);
+        }
         world.set_aside.push(sequence);
         world.cursor = sequence;
         self.settled.notify_one();
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::warn;
-
 use super::ahead::Ahead;
 use super::backoff::Backoff;
 use super::condition::Tracker;
@@ -205,8 +203,11 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
     }
 
     async fn set_aside(&mut self, sequence: u64, why: String) -> Result<(), Closed> {
-        warn!(sequence, why, "record refused for good; it is set aside in the outbox");
-        self.cursor.set_aside(sequence, why.clone()).await?;
+        if !self.cursor.set_aside(sequence, why.clone()).await? {
+            self.window.keep_back(sequence);
+            self.note(Failure::new(FailureKind::Retriable, "no disk to set a record aside", why));
+            return Ok(());
+        }
         self.tracker.set_aside();
         self.refused_in_a_row = self.refused_in_a_row.saturating_add(1);
         if self.refused_in_a_row >= REFUSED_IN_A_ROW_MAX {

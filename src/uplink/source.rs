@@ -24,8 +24,9 @@ pub(super) trait Cursor {
     /// The broker has everything up to and including this sequence.
     fn acknowledge(&self, up_to: u64) -> impl Future<Output = Result<(), Closed>>;
 
-    /// The broker refused this record for good. It is the first one not acknowledged.
-    fn set_aside(&self, sequence: u64, why: String) -> impl Future<Output = Result<(), Closed>>;
+    /// This record cannot be delivered. It is the first one not acknowledged. Whether it is set aside: on a full disk it waits
+    /// where it is.
+    fn set_aside(&self, sequence: u64, why: String) -> impl Future<Output = Result<bool, Closed>>;
 }
 
 impl Source for Reader {
@@ -43,7 +44,7 @@ impl Cursor for Reader {
         Reader::acknowledge(self, up_to).await
     }
 
-    async fn set_aside(&self, sequence: u64, why: String) -> Result<(), Closed> {
+    async fn set_aside(&self, sequence: u64, why: String) -> Result<bool, Closed> {
         Reader::set_aside(self, sequence, why).await
     }
 }

@@ -111,6 +111,12 @@ impl Window {
         }
     }
 
+    /// The record that was taken out last stays after all: until everything is forgotten the cursor does not pass it.
+    pub(super) fn keep_back(&mut self, sequence: u64) {
+        self.slots.push_front(Slot { sequence, bytes: 0, fate: Fate::Failed });
+        self.first = self.first.wrapping_sub(1);
+    }
+
     /// Forgets everything: the lane is read again from the cursor. Reports still to come find no slot.
     pub(super) fn clear(&mut self) {
         self.first = self.next_ticket();

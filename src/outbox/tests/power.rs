@@ -43,6 +43,7 @@ const SEGMENT: u64 = 500;
 const NEVER: Rules = Rules { quota: 1 << 30, when_full: WhenFull::DropOldest, may_lose: false };
 const DAMAGED: Rules = Rules { may_lose: true, ..NEVER };
 const DROPPING: Rules = Rules { quota: 6 << 20, may_lose: true, ..NEVER };
+const STOPPING: Rules = Rules { when_full: WhenFull::StopPolling, ..NEVER };
 const THINNING: Rules = Rules { quota: 14 << 20, when_full: WhenFull::Thin, may_lose: true };
 
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +54,7 @@ struct Rules {
     may_lose: bool,
 }
 
-const SCRIPTS: [(&str, Rules, &[Action]); 8] = [
+const SCRIPTS: [(&str, Rules, &[Action]); 9] = [
     ("append and roll", NEVER, &[Append(3), Append(1), Append(4), Append(4), Append(2)]),
     (
         "acknowledge and drop",
@@ -116,6 +117,24 @@ const SCRIPTS: [(&str, Rules, &[Action]); 8] = [
             Deliver(4),
             Append(8),
             Append(8),
+        ],
+    ),
+    (
+        "records refused on a full disk",
+        STOPPING,
+        &[
+            Append(8),
+            DiskFills,
+            Refuse,
+            DiskFills,
+            Refuse,
+            DiskFills,
+            Refuse,
+            Refuse,
+            DiskClears,
+            Refuse,
+            Append(2),
+            Deliver(4),
         ],
     ),
     (
@@ -192,8 +211,9 @@ impl World {
                 let sequence = next.name.sequence;
                 let why = "too large".to_owned();
                 self.keeper()?.handle(Request::SetAside { lane: Lane::Readings, sequence, why, reply })?;
-                done.try_recv().expect("set aside");
-                self.left.insert(sequence);
+                if done.try_recv().expect("an answer") {
+                    self.left.insert(sequence);
+                }
             }
             Spoil => {
                 let segments = self.flash.segments(&self.config.directory.join("readings"));
@@ -380,4 +400,38 @@ fn on_a_disk_filled_to_the_last_byte_the_next_readings_are_stored_on_the_reserve
     world.act(Append(2)).unwrap();
     assert_eq!(world.told.len(), 4);
     world.settle_accounts(false);
+}
+
+#[test]
+fn a_record_that_cannot_be_set_aside_on_a_full_disk_stays_and_is_later_kept_once() {
+    let mut world = World::new(STOPPING, 1);
+    world.append(8).unwrap();
+    // The reserve makes room for the first of them.
+    let mut kept = 0;
+    loop {
+        world.act(DiskFills).unwrap();
+        world.act(Refuse).unwrap();
+        if world.left.len() == kept {
+            break;
+        }
+        kept += 1;
+    }
+    for _ in 0..5 {
+        world.act(Refuse).unwrap();
+        assert_eq!(world.left.len(), kept);
+        assert_eq!(world.read(Lane::Readings, 1).unwrap()[0].name.sequence, kept as u64 + 1);
+    }
+    world.act(DiskClears).unwrap();
+    world.act(Refuse).unwrap();
+    kept += 1;
+    assert_eq!(world.left.len(), kept);
+    assert_eq!(world.keeper().unwrap().refused.waiting(), kept as u64);
+    let events = world.read(Lane::Urgent, usize::MAX).unwrap();
+    let is_refusal = |stored: &&Stored| {
+        let record = Record::decode(&stored.bytes).unwrap();
+        matches!(record, Record::Event(Event { what: What::RecordRefused { .. }, .. }))
+    };
+    assert_eq!(events.iter().filter(is_refusal).count(), kept);
+    world.settle_accounts(false);
+    world.goes_on();
 }

@@ -251,6 +251,7 @@ proptest! {
         poison in proptest::collection::btree_set(1..250_u64, 0..4),
         too_large in proptest::collection::btree_set(1..250_u64, 0..3),
         undecodable in proptest::collection::btree_set(1..250_u64, 0..3),
+        full_disk in 0..4_u32,
         seed: u64,
     ) {
         let shared = lane(records);
@@ -258,6 +259,7 @@ proptest! {
             shared.spoil(nth * 2);
         }
         let mut world = shared.world.borrow_mut();
+        world.full_disk = full_disk;
         world.poison = poison.into_iter().filter(|&nth| nth <= records).map(|nth| nth * 2).collect();
         world.too_large = too_large.into_iter().filter(|&nth| nth <= records).map(|nth| nth * 2).collect();
         let spoilt = world.undecodable.clone();
