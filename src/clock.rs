@@ -236,7 +236,7 @@ pub(crate) mod simulated {
         change(|clocks| clocks.is_synced = is_synced);
     }
 
-    /// Whether this thread lives on simulated time.
+    /// Sets this thread's floor, if it lives on simulated time; whether it does.
     pub(super) fn set_floor(floor: Timestamp) -> bool {
         change(|clocks| clocks.floor = floor)
     }

@@ -138,8 +138,9 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a meter's id: it stands in every frame's header.
 pub const METER_ID_BYTES_MAX: usize = 64;
 
-/// Records that one read of the outbox hands to the uplink, and their bytes. Enough to be made into JSON for some
-/// milliseconds while the next ones are read.
+/// Records that one read of the outbox hands to the uplink, and their bytes. Enough to be made into messages, and then handed
+/// over, for some milliseconds while others are read. A drain has at most two reads' worth of messages that wait for their
+/// turn, and one that is being made: some 10 MiB in full flow, and next to nothing otherwise.
 pub const READ_RECORDS_MAX: usize = 4000;
 /// See [`READ_RECORDS_MAX`].
 pub const READ_BYTES_MAX: usize = 1024 * 1024;
@@ -206,15 +207,16 @@ pub const OUTBOX_TICK: Duration = Duration::from_secs(1);
 /// reports.
 pub const UPLINK_WINDOW_RECORDS: usize = 32_768;
 
-/// Their bytes as JSON. With the client's copy and overhead a lane in full flow stays near twice this.
+/// Their bytes as JSON. With the client's copy and overhead a lane in full flow stays near twice this, and
+/// [`READ_RECORDS_MAX`]'s messages.
 pub const UPLINK_WINDOW_BYTES: usize = 16 * 1024 * 1024;
 
 /// Records in the window before the first acknowledgement ever: what the client gathers while it connects. After a failure
 /// it is one.
 pub const UPLINK_START_RECORDS: usize = 4096;
 
-/// Records made into JSON before the drain looks at reports, the stop signal and its pulse again: a fraction of a
-/// millisecond.
+/// Records handed over before the drain looks at reports, the stop signal and its pulse again: a fraction of a
+/// millisecond. So many are also made into messages on the spot; more are worth another thread.
 pub const UPLINK_FEED_RECORDS: usize = 64;
 
 /// Refusals one after the other, nothing accepted in between, after which the topic is the suspect and not the records:

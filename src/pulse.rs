@@ -1,6 +1,6 @@
 //! Proof that a loop still turns.
 //!
-//! Each loop that must not stop (every line, the outbox's thread, every drain) holds a [`Pulse`] and beats it once a
+//! Each loop that must not stop (every line, the outbox's thread, every drain, the timekeeper) holds a [`Pulse`] and beats it once a
 //! turn. Whoever feeds the service manager's watchdog asks [`Pulse::age`]. A loop that waits for work still turns: it
 //! wakes up at least once in its own bound to beat.
 

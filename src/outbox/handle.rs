@@ -132,7 +132,7 @@ impl Outbox {
         }
     }
 
-    /// A reader that starts at the lane's cursor. One reader a lane: acknowledgements of two would mix.
+    /// A reader that starts at the lane's cursor. One reader that acknowledges a lane: acknowledgements of two would mix.
     pub fn reader(&self, lane: Lane) -> Reader {
         let [urgent, readings] = &*self.durable;
         let durable = if lane == Lane::Urgent { urgent } else { readings };

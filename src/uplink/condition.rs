@@ -1,4 +1,4 @@
-//! How a lane's drain is doing: for `outbox stats`, for the status page, and for the log.
+//! How a lane's drain is doing: for `outbox stats` and for the log.
 //!
 //! An outage lasts for days and fails every half minute. So the log hears of a condition when it changes, no more often
 //! than once in [`TELL_EVERY`], and is reminded once in [`REMIND_EVERY`]; the figures are always up to date.

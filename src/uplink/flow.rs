@@ -115,7 +115,7 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
     /// Where nothing else can be heard of the broker, what waits for the clock would look like an outage.
     fn say_held(&self) {
         if self.window.outstanding() == 0 {
-            let detail = "readings wait for it, at most for unsynced_hold";
+            let detail = "readings wait for it, for unsynced_hold since the last trouble";
             let why = Failure::new(FailureKind::Retriable, "this gateway's clock is not set", detail);
             self.tracker.waiting(&why);
         }

@@ -32,7 +32,7 @@ pub enum EventKind {
     OutboxDamaged,
     /// The outbox is near or at its quota.
     OutboxPressure,
-    /// The broker refused a record for good; it is kept in the gateway's outbox.
+    /// A record cannot be delivered, nearly always because the broker refuses it for good; it is kept in the gateway's outbox.
     RecordRefused,
     /// The gateway's clock became trustworthy, or jumped.
     ClockSet,

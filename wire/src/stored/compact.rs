@@ -1,5 +1,5 @@
-//! The mirror types that `postcard` writes. Their field order *is* the format of version 1: never reorder, insert or
-//! remove anything here. A new kind of event goes behind the last; any other new shape is a new version byte beside this
+//! The mirror types that `postcard` writes. Their field order *is* the format of version 1: from the first release on never
+//! reorder, insert or remove anything here. A new kind of event goes behind the last; any other new shape is a new version byte beside this
 //! one.
 
 use jiff::Timestamp;

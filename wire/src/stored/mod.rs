@@ -149,7 +149,7 @@ pub enum What {
         /// The broker's reason.
         detail: String,
     },
-    /// The gateway's clock became trustworthy, ceased to be, or jumped.
+    /// The gateway's clock became trustworthy, or jumped.
     ClockSet {
         /// The boot's wall time by the clock as it is now.
         boot_at: Timestamp,
