@@ -171,11 +171,6 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// The lane it reads.
-    pub fn lane(&self) -> Lane {
-        self.lane
-    }
-
     /// The next records in order, at least one and at most this many records and bytes. Waits until there is one.
     ///
     /// Safe to drop half-way: what was not returned is returned next time.

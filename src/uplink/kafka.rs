@@ -54,6 +54,7 @@ const REPORT_SLACK: Duration = Duration::from_secs(60);
 pub struct Kafka {
     config: Config,
     gateway: String,
+    lane: Lane,
     topic: String,
     producer: Option<ThreadedProducer<Context>>,
     inbox: Arc<Inbox>,
@@ -88,11 +89,7 @@ impl Kafka {
             Lane::Readings => config.readings_topic.clone(),
             Lane::Urgent => config.events_topic.clone(),
         };
-        Self { config, gateway: gateway.to_owned(), topic, producer: None, inbox: Arc::default() }
-    }
-
-    fn lane(&self) -> Lane {
-        if self.topic == self.config.readings_topic { Lane::Readings } else { Lane::Urgent }
+        Self { config, gateway: gateway.to_owned(), lane, topic, producer: None, inbox: Arc::default() }
     }
 }
 
@@ -101,7 +98,7 @@ impl Uplink for Kafka {
         // The old one first, so that there are never two, and with an inbox that nobody reads any more.
         self.producer = None;
         self.inbox = Arc::default();
-        let context = Context { inbox: Arc::clone(&self.inbox), lane: self.lane() };
+        let context = Context { inbox: Arc::clone(&self.inbox), lane: self.lane };
         let config = self.config.client_config(&self.gateway);
         match ThreadedProducer::from_config_and_context(&config, context) {
             Ok(producer) => {

@@ -36,7 +36,7 @@ impl Plain {
             out,
             "Look in from another terminal: {} outbox stats --config {}",
             // From a fresh build it is not on the path.
-            std::env::args().next().unwrap_or_else(|| "weir".into()),
+            std::env::args_os().next().unwrap_or_else(|| "weir".into()).display(),
             snapshot.configuration.display()
         )?;
         out.flush()?;
