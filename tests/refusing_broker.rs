@@ -29,14 +29,16 @@ fn a_topic_that_does_not_exist_is_named_and_all_that_waited_for_it_arrives_once_
     weir.start();
     weir.wait_ready(PATIENCE);
 
-    let stats = weir.wait_stats("the daemon to name the topic", PATIENCE, |stats| {
+    weir.wait_stats("the daemon to name the topic", PATIENCE, |stats| {
         let why = stats["readings_uplink"]["why"].as_str().unwrap_or_default();
         stats["readings_uplink"]["state"] == "waiting"
             && why.contains("does not exist")
             && why.contains(&topics[0])
     });
-    // The other lane has nothing to do with it.
-    assert_eq!(stats["urgent_uplink"]["state"], "connected", "{stats:#}");
+    // The other lane has nothing to do with it: on a busy broker it may get through a little later, and here it has to.
+    weir.wait_stats("the events to get through", PATIENCE, |stats| {
+        stats["urgent_uplink"]["state"] == "connected" && stats["readings_uplink"]["state"] == "waiting"
+    });
     let line = weir.process().wait_for_line("the topic does not exist on the broker", PATIENCE);
     assert!(line.contains("WARN") && line.contains(&topics[0]), "{line}");
     weir.wait_more_readings(10, PATIENCE);
