@@ -147,52 +147,56 @@ fn whatever_noise_is_on_a_line_no_value_arrives_that_its_meter_did_not_say() {
     }
 }
 
-/// Slots that the meter has kept, and the span in seconds from the first of them to the end of the last's.
-fn kept_share(readings: &[Arrived], meter: &str) -> (usize, usize) {
-    let mut slots: Vec<i64> = readings
-        .iter()
-        .filter(|reading| reading.meter == meter)
-        .filter_map(|reading| reading.scheduled_at.map(|at| at.as_second()))
-        .collect();
-    slots.sort_unstable();
-    slots.dedup();
-    let span = slots.last().zip(slots.first()).map_or(0, |(last, first)| last - first + 1);
-    (slots.len(), usize::try_from(span).unwrap())
-}
+mod alone {
+    use super::*;
 
-#[test]
-fn dead_meters_back_off_so_that_the_others_go_on_and_are_reported_when_they_fall_silent_and_come_back() {
-    let broker = MockBroker::start();
-    // Asked at every slot the two dead ones would take 4.2 s of every 3, and the others would miss half of theirs. A probe
-    // takes 2.1 s, so one that begins late in a slot may still cost the next one.
-    let key = "every = \"3s\"\nanswer_window = \"2s\"\nrepeats = 0";
-    let fleet = Fleet::start(34, [Street::mbus("riser", 5).key(key)]);
-    let dead = ["riser-3", "riser-4"];
-    dead.iter().for_each(|meter| fleet.meter(meter).silence());
-    let mut weir = Weir::for_fleet(&fleet, &broker.bootstrap(), "");
-    weir.start();
-    weir.wait_ready(PATIENCE);
-    for meter in dead {
-        wait_for_event(&broker, "meter-silent", meter);
-    }
-    weir.wait_more_readings(9, PATIENCE);
-    dead.iter().for_each(|meter| fleet.meter(meter).revive());
-    for meter in dead {
-        wait_for_event(&broker, "meter-back", meter);
+    /// Slots that the meter has kept, and the span in seconds from the first of them to the end of the last's.
+    fn kept_share(readings: &[Arrived], meter: &str) -> (usize, usize) {
+        let mut slots: Vec<i64> = readings
+            .iter()
+            .filter(|reading| reading.meter == meter)
+            .filter_map(|reading| reading.scheduled_at.map(|at| at.as_second()))
+            .collect();
+        slots.sort_unstable();
+        slots.dedup();
+        let span = slots.last().zip(slots.first()).map_or(0, |(last, first)| last - first + 1);
+        (slots.len(), usize::try_from(span).unwrap())
     }
 
-    let told = weir.drain_to_the_last(&fleet, PATIENCE);
-    let (readings, events) = arrived_in_order(&broker, &fleet);
-    ledger::assert_all_there(&told, &readings, &events);
-    for kind in ["meter-silent", "meter-back"] {
-        let mut meters: Vec<&str> =
-            ledger::of_kind(&events, kind).iter().filter_map(|event| event["meter"].as_str()).collect();
-        meters.sort_unstable();
-        assert_eq!(meters, dead, "{kind}, once each: {events:#?}");
-    }
-    for meter in ["riser-1", "riser-2", "riser-5"] {
-        let (kept, span) = kept_share(&readings, meter);
-        let slots = span.div_ceil(3);
-        assert!(kept * 10 >= slots * 8, "{meter} kept {kept} of {slots} slots");
+    #[test]
+    fn dead_meters_back_off_so_that_the_others_go_on_and_are_reported_when_they_fall_silent_and_come_back() {
+        let broker = MockBroker::start();
+        // Asked at every slot the two dead ones would take 4.2 s of every 3, and the others would miss half of theirs. A probe
+        // takes 2.1 s, so one that begins late in a slot may still cost the next one.
+        let key = "every = \"3s\"\nanswer_window = \"2s\"\nrepeats = 0";
+        let fleet = Fleet::start(34, [Street::mbus("riser", 5).key(key)]);
+        let dead = ["riser-3", "riser-4"];
+        dead.iter().for_each(|meter| fleet.meter(meter).silence());
+        let mut weir = Weir::for_fleet(&fleet, &broker.bootstrap(), "");
+        weir.start();
+        weir.wait_ready(PATIENCE);
+        for meter in dead {
+            wait_for_event(&broker, "meter-silent", meter);
+        }
+        weir.wait_more_readings(9, PATIENCE);
+        dead.iter().for_each(|meter| fleet.meter(meter).revive());
+        for meter in dead {
+            wait_for_event(&broker, "meter-back", meter);
+        }
+
+        let told = weir.drain_to_the_last(&fleet, PATIENCE);
+        let (readings, events) = arrived_in_order(&broker, &fleet);
+        ledger::assert_all_there(&told, &readings, &events);
+        for kind in ["meter-silent", "meter-back"] {
+            let mut meters: Vec<&str> =
+                ledger::of_kind(&events, kind).iter().filter_map(|event| event["meter"].as_str()).collect();
+            meters.sort_unstable();
+            assert_eq!(meters, dead, "{kind}, once each: {events:#?}");
+        }
+        for meter in ["riser-1", "riser-2", "riser-5"] {
+            let (kept, span) = kept_share(&readings, meter);
+            let slots = span.div_ceil(3);
+            assert!(kept * 10 >= slots * 8, "{meter} kept {kept} of {slots} slots");
+        }
     }
 }
