@@ -41,7 +41,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use weir::clock::{self, Moment};
 use weir::line;
-use weir_mbus::{Address, Mbus};
+use weir_mbus::{Address, Mbus, Options};
 use weir_meter::{Driver, Serial, StopBits};
 use weir_modbus::{Framing, Modbus, profiles};
 use weir_simulator::{Config, LineConfig, LineHandle, MeterConfig, Parity, Simulator};
@@ -258,7 +258,7 @@ impl Case {
 
     fn driver(&self, meter: u8) -> Box<dyn Driver> {
         if !self.is_modbus {
-            return Box::new(Mbus::new(Address::primary(meter).unwrap()));
+            return Box::new(Mbus::new(Address::primary(meter).unwrap(), Options::default()));
         }
         let profile = Arc::new(profiles::load("generic-20").unwrap().unwrap());
         Box::new(Modbus::new(meter, Framing::Rtu, profile).unwrap())

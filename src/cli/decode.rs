@@ -78,7 +78,9 @@ fn answer(args: &Args, telegram: &[u8]) -> Result<Answer, Failure> {
     let data = |error: &dyn std::fmt::Display| (Exit::Data, error.to_string());
     let usage = |error: &dyn std::fmt::Display| (Exit::Usage, error.to_string());
     match args.driver {
-        Driver::Mbus => weir_mbus::decode(telegram).map_err(|error| data(&error)),
+        Driver::Mbus => {
+            weir_mbus::decode(telegram, &weir_mbus::Options::default()).map_err(|error| data(&error))
+        }
         Driver::Cjt188 => {
             let name = args.profile.as_deref().unwrap_or("standard");
             let profile = crate::config::cjt188_profile(name).map_err(|error| usage(&error))?;

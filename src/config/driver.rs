@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weir_cjt188::Cjt188;
-use weir_mbus::Mbus;
+use weir_mbus::{Mbus, Options};
 use weir_meter::{Driver, Parity, Serial, StopBits};
 use weir_modbus::Modbus;
 
@@ -81,7 +81,7 @@ fn mbus(wanted: &Wanted<'_>, findings: &mut Findings) -> Option<Built> {
                     .warn(&at.place, "every meter answers to 254: only for a line with a single meter")
                     .hint(hint);
             }
-            let driver = Box::new(Mbus::new(address));
+            let driver = Box::new(Mbus::new(address, Options::default()));
             Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("mbus {number}") })
         }
         Err(error) => {

@@ -22,9 +22,9 @@ use weir_meter::{Answer, Ask, Driver, Fault, Line, Load, Serial, Timing, async_t
 
 use std::time::Duration;
 
-use crate::Address;
 use crate::frame;
 use crate::telegram::{self, Merge};
+use crate::{Address, Options};
 
 /// Telegrams of one answer, at most.
 ///
@@ -39,14 +39,15 @@ const TYPICAL_ANSWER: usize = 66;
 #[derive(Debug)]
 pub struct Mbus {
     address: Address,
+    options: Options,
     /// The FCB of the next REQ_UD2; `None` while it is not known what the meter expects.
     frame_count: Option<bool>,
 }
 
 impl Mbus {
     /// A meter that has not been spoken to yet.
-    pub fn new(address: Address) -> Self {
-        Self { address, frame_count: None }
+    pub fn new(address: Address, options: Options) -> Self {
+        Self { address, options, frame_count: None }
     }
 
     /// Begins the link anew; the first frame count bit after it is 1 (EN 13757-2).
@@ -77,7 +78,7 @@ impl Mbus {
         let first = merge.values().to_vec();
         for _ in 1..TELEGRAMS_MAX {
             let next = match self.request(line, frame_count).await {
-                Ok(bytes) => telegram::read(&bytes).map(|telegram| (bytes, telegram)),
+                Ok(bytes) => telegram::read(&bytes, &self.options).map(|telegram| (bytes, telegram)),
                 Err(fault) => Err(fault),
             };
             let (bytes, telegram) = match next {
@@ -137,7 +138,7 @@ impl Driver for Mbus {
             None => self.reset(line).await?,
         };
         let bytes = self.request(line, frame_count).await?;
-        let telegram = telegram::read(&bytes)?;
+        let telegram = telegram::read(&bytes, &self.options)?;
         let more_follow = telegram.more_follow;
         let mut merge = Merge::default();
         merge.add(&bytes, telegram)?;

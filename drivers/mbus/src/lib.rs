@@ -27,6 +27,7 @@ mod fixed;
 pub mod frame;
 mod header;
 mod moment;
+mod options;
 mod record;
 mod telegram;
 mod vif;
@@ -34,4 +35,5 @@ mod vife;
 
 pub use address::{Address, AddressError};
 pub use driver::{Mbus, TELEGRAMS_MAX};
+pub use options::{Options, VifText};
 pub use telegram::decode;

@@ -7,7 +7,7 @@
 use weir_meter::Fault;
 use weir_wire::{Content, Quantity, Raw, Value};
 
-use crate::{data, dif, vif};
+use crate::{VifText, data, dif, vif};
 
 /// DIF of a byte that fills a telegram up.
 const FILLER: u8 = 0x2F;
@@ -49,7 +49,7 @@ pub(crate) enum Broken {
 ///
 /// # Errors
 /// [`Fault::Refused`] when there is something and not even its first record can be read.
-pub(crate) fn read(bytes: &[u8]) -> Result<Records, Fault> {
+pub(crate) fn read(bytes: &[u8], text_order: VifText) -> Result<Records, Fault> {
     let mut records = Records::default();
     let mut rest = bytes;
     while let [first, after @ ..] = rest {
@@ -62,7 +62,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Records, Fault> {
                 }
                 break;
             }
-            _ => match record(rest) {
+            _ => match record(rest, text_order) {
                 Ok((value, length)) => {
                     records.values.push(value);
                     rest = rest.get(length..).unwrap_or_default();
@@ -86,10 +86,10 @@ fn opaque(quantity: Quantity, content: Content, bytes: &[u8]) -> Value {
 }
 
 /// Reads the record at the start of `bytes`; with it comes how many bytes it takes.
-fn record(bytes: &[u8]) -> Result<(Value, usize), Broken> {
+fn record(bytes: &[u8], text_order: VifText) -> Result<(Value, usize), Broken> {
     let after = |length: usize| bytes.get(length..).unwrap_or_default();
     let (dib, mut length) = dif::split(bytes)?;
-    let (vib, vib_length) = vif::split(after(length))?;
+    let (vib, vib_length) = vif::split(after(length), text_order)?;
     length += vib_length;
     let (datum, data_length) = data::split(dib.coding, after(length))?;
     length += data_length;

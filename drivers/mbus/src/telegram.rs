@@ -9,7 +9,7 @@ use weir_wire::{Content, Identity, Quantity, Raw, Status, Value};
 
 use crate::header::{LongHeader, ShortHeader};
 use crate::record::{self, Records};
-use crate::{fixed, frame};
+use crate::{Options, fixed, frame};
 
 /// One telegram's part of an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,17 +26,17 @@ pub(crate) struct Telegram {
 /// # Errors
 /// [`Fault::Garbled`] when the bytes are no frame, [`Fault::Refused`] when the meter reports an error or sends what
 /// cannot be used.
-pub(crate) fn read(bytes: &[u8]) -> Result<Telegram, Fault> {
+pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Telegram, Fault> {
     let frame = frame::parse(bytes)?;
     match frame.information {
         0x72 => {
             let header = LongHeader::split(frame.data).ok_or_else(|| header_cut(&frame))?;
-            let telegram = with_records(header.short)?;
+            let telegram = with_records(header.short, options)?;
             Ok(Telegram { identity: header.identity, ..telegram })
         }
-        0x7A => with_records(ShortHeader::split(frame.data).ok_or_else(|| header_cut(&frame))?),
+        0x7A => with_records(ShortHeader::split(frame.data).ok_or_else(|| header_cut(&frame))?, options),
         0x78 => {
-            let Records { values, more_follow } = record::read(frame.data)?;
+            let Records { values, more_follow } = record::read(frame.data, options.vif_text)?;
             Ok(Telegram { values, more_follow, ..Telegram::default() })
         }
         0x73 => {
@@ -56,11 +56,11 @@ fn header_cut(frame: &frame::Frame<'_>) -> Fault {
     Fault::refused(format!("CI {:02X} with a header of only {} bytes", frame.information, frame.data.len()))
 }
 
-fn with_records(header: ShortHeader<'_>) -> Result<Telegram, Fault> {
+fn with_records(header: ShortHeader<'_>, options: &Options) -> Result<Telegram, Fault> {
     if let Some(mode) = header.encrypted() {
         return Err(Fault::refused(format!("records are encrypted (security mode {mode})")));
     }
-    let Records { values, more_follow } = record::read(header.records)?;
+    let Records { values, more_follow } = record::read(header.records, options.vif_text)?;
     Ok(Telegram { identity: Identity::default(), status: header.status, values, more_follow })
 }
 
@@ -146,14 +146,14 @@ fn clock(value: &Value) -> Option<jiff::civil::DateTime> {
 /// [`Fault::Garbled`] when there is no whole telegram with the right checksum or something else behind it;
 /// [`Fault::Refused`] when the meter reports an error in it, or when it is of a kind that is not read (encrypted,
 /// mode 2).
-pub fn decode(telegram: &[u8]) -> Result<Answer, Fault> {
+pub fn decode(telegram: &[u8], options: &Options) -> Result<Answer, Fault> {
     let mut merge = Merge::default();
     let mut rest = telegram;
     loop {
         match frame::recognise_response(rest, None) {
             Recognised::Answer { start, end } => {
                 let bytes = rest.get(start..end).unwrap_or_default();
-                merge.add(bytes, read(bytes)?)?;
+                merge.add(bytes, read(bytes, options)?)?;
                 rest = rest.get(end..).unwrap_or_default();
             }
             Recognised::Incomplete { missing } => {

@@ -6,9 +6,10 @@ use crate::data::{self, Datum, Sign};
 use crate::dif::EXTENSION;
 use crate::record::Broken;
 use crate::vife::{Effect, duration_unit, effect};
-use crate::{header, moment};
+use crate::{VifText, header, moment};
 
 mod table;
+mod text;
 
 /// VIFEs in a block, at most (EN 13757-3).
 const VIFE_MAX: usize = 10;
@@ -45,7 +46,7 @@ enum Reading {
 }
 
 /// Reads the block at the start of `bytes`; with it comes how many bytes it takes.
-pub(crate) fn split(bytes: &[u8]) -> Result<(Vib, usize), Broken> {
+pub(crate) fn split(bytes: &[u8], text_order: VifText) -> Result<(Vib, usize), Broken> {
     let (&vif, mut rest) = bytes.split_first().ok_or(Broken::EndsInVib)?;
     let mut vib = Vib { codes: vec![vif], text: None };
     if vif & !EXTENSION == PLAIN_TEXT {
@@ -53,7 +54,7 @@ pub(crate) fn split(bytes: &[u8]) -> Result<(Vib, usize), Broken> {
         let (&length, after) = rest.split_first().ok_or(Broken::EndsInVib)?;
         let length = usize::from(length);
         let text = after.get(..length).ok_or(Broken::TextTooLong { length, left: after.len() })?;
-        vib.text = Some(data::text(text));
+        vib.text = Some(text::read(text, text_order));
         rest = after.get(length..).unwrap_or_default();
     }
     let mut last = vif;
@@ -71,7 +72,7 @@ impl Vib {
     /// What the block means: what its true VIF measures, changed by each VIFE in turn.
     pub(crate) fn meaning(&self) -> Meaning {
         let (known, mut extensions) = match (&self.text, self.codes.as_slice()) {
-            (Some(text), [_, rest @ ..]) => (Some(table::plain_text(text)), rest),
+            (Some(text), [_, rest @ ..]) => (Some(text::meaning(text)), rest),
             (_, codes) => table::look_up(codes),
         };
         let Some(mut meaning) = known else { return self.unknown() };

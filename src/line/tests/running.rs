@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use weir_mbus::Mbus;
+use weir_mbus::{Mbus, Options};
 use weir_meter::{Fault, Parity, StopBits};
 use weir_modbus::{Framing, Modbus};
 use weir_simulator as sim;
@@ -20,7 +20,7 @@ fn unpaced(path: &Path) -> sim::LineConfig {
 }
 
 fn mbus(id: &str, address: u8, every: Duration) -> Meter {
-    meter(id, Mbus::new(weir_mbus::Address::primary(address).unwrap()), every)
+    meter(id, Mbus::new(weir_mbus::Address::primary(address).unwrap(), Options::default()), every)
 }
 
 const OFTEN: Duration = Duration::from_millis(100);

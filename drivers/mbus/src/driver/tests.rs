@@ -11,7 +11,7 @@ const ASK_0: [u8; 5] = [0x10, 0x5B, 0x05, 0x60, 0x16];
 const ACK: [u8; 1] = [0xE5];
 
 fn meter() -> Mbus {
-    Mbus::new(Address::primary(ADDRESS).unwrap())
+    Mbus::new(Address::primary(ADDRESS).unwrap(), Options::default())
 }
 
 /// A telegram with one volume of so many litres; `tail` follows the record.
@@ -113,7 +113,7 @@ async fn a_late_answer_during_the_reset_is_not_the_reading() {
 #[tokio::test]
 async fn at_the_test_address_the_meter_answers_with_its_own() {
     let mut line = ScriptedLine::new().answer(&ACK).answer(&telegram_from(17, 0x78, 1, &[]));
-    let mut meter = Mbus::new(Address::primary(254).unwrap());
+    let mut meter = Mbus::new(Address::primary(254).unwrap(), Options::default());
     assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [1]);
     assert_eq!(line.requests, [[0x10, 0x40, 0xFE, 0x3E, 0x16], [0x10, 0x7B, 0xFE, 0x79, 0x16]]);
 }

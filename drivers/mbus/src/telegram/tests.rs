@@ -4,6 +4,11 @@ use super::*;
 use proptest::prelude::*;
 use weir_wire::{Medium, Number, Unit};
 
+/// With the options of most meters.
+fn decode(telegram: &[u8]) -> Result<Answer, Fault> {
+    super::decode(telegram, &Options::default())
+}
+
 const HEADER: [u8; 12] = [0x78, 0x56, 0x34, 0x12, 0x93, 0x15, 0x0A, 0x07, 0x55, 0x14, 0x00, 0x00];
 
 fn telegram(information: u8, data: &[&[u8]]) -> Vec<u8> {

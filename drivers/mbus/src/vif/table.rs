@@ -21,14 +21,6 @@ pub(super) fn look_up(codes: &[u8]) -> (Option<Meaning>, &[u8]) {
     }
 }
 
-/// Texts in the place of a VIF. A text names the unit or the thing, as the manufacturer likes; none but these is certain.
-pub(super) fn plain_text(text: &str) -> Meaning {
-    match text {
-        "%RH" => Meaning::measured(Quantity::RelativeHumidity, Unit::Percent, 0),
-        other => Meaning::number(Quantity::Other(format!("text:{other}").into()), Sign::Signed),
-    }
-}
-
 fn primary(code: u8) -> Option<Meaning> {
     let low = |mask: u8| i32::from(code & mask);
     Some(match code {

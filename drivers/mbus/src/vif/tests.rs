@@ -9,7 +9,7 @@ fn shown(codes: &[u8]) -> String {
 }
 
 fn shown_with(codes: &[u8], data: &[u8]) -> String {
-    let (vib, length) = split(codes).unwrap();
+    let (vib, length) = split(codes, VifText::Auto).unwrap();
     assert_eq!(length, codes.len());
     let meaning = vib.meaning();
     let content = match meaning.content(&Datum::Integer(data)) {
@@ -172,19 +172,19 @@ fn a_plain_text_stands_where_elvaco_puts_it() {
 
 #[test]
 fn blocks_that_break_off_or_never_end() {
-    assert_eq!(split(&[]), Err(Broken::EndsInVib));
-    assert_eq!(split(&[0x93]), Err(Broken::EndsInVib));
-    assert_eq!(split(&[0x7C]), Err(Broken::EndsInVib));
-    assert_eq!(split(&[0x7C, 3, b'a']), Err(Broken::TextTooLong { length: 3, left: 1 }));
+    assert_eq!(split(&[], VifText::Auto), Err(Broken::EndsInVib));
+    assert_eq!(split(&[0x93], VifText::Auto), Err(Broken::EndsInVib));
+    assert_eq!(split(&[0x7C], VifText::Auto), Err(Broken::EndsInVib));
+    assert_eq!(split(&[0x7C, 3, b'a'], VifText::Auto), Err(Broken::TextTooLong { length: 3, left: 1 }));
     let mut ten = vec![0xF4; 10];
     ten.push(0x74);
-    assert_eq!(split(&ten).unwrap().1, 11);
-    assert_eq!(split(&[0xF4; 12]), Err(Broken::TooManyVife));
+    assert_eq!(split(&ten, VifText::Auto).unwrap().1, 11);
+    assert_eq!(split(&[0xF4; 12], VifText::Auto), Err(Broken::TooManyVife));
 }
 
 #[test]
 fn a_date_must_be_coded_as_one() {
-    let (vib, _) = split(&[0x6D]).unwrap();
+    let (vib, _) = split(&[0x6D], VifText::Auto).unwrap();
     let bcd = Datum::Bcd { bytes: &[0x12, 0x34], negative: false };
     assert_eq!(vib.meaning().content(&bcd), Content::Invalid("no date or time is coded like this".into()));
     assert_eq!(vib.meaning().content(&Datum::Missing("no data")), Content::Invalid("no data".into()));
@@ -198,7 +198,7 @@ proptest! {
         if let Some(last) = codes.last_mut() {
             *last &= !EXTENSION;
         }
-        let (vib, _) = split(&codes).unwrap();
+        let (vib, _) = split(&codes, VifText::Auto).unwrap();
         let harmless = |code: &u8| matches!(
             effect(*code),
             Effect::Neutral | Effect::Scale(_) | Effect::Error(_)

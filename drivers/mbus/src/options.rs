@@ -1,0 +1,22 @@
+//! What a meter's driver is told besides its address.
+
+/// How one meter's telegrams are to be read. The default is right for most meters.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// In which order the meter sends the characters of a plain-text VIF.
+    pub vif_text: VifText,
+}
+
+/// In which order a meter sends the characters of a plain-text VIF (7C, FC).
+///
+/// EN 13757-3 sends texts last character first, and most meters do. Some send a unit's name as it is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VifText {
+    /// Guessed from the text; where it tells nothing, as the standard says.
+    #[default]
+    Auto,
+    /// Last character first, as the standard says.
+    Reversed,
+    /// First character first.
+    AsSent,
+}
