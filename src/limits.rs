@@ -74,6 +74,10 @@ pub const OFFER_AGAIN_EVERY: Duration = Duration::from_secs(5);
 /// than twice this, and then it is given up. Well inside the service manager's 30 s.
 pub const LINE_STOP_MAX: Duration = Duration::from_secs(5);
 
+/// For how long a line may be lent to a job at once. Polls pause meanwhile, and a tool that somebody forgot on a line must
+/// not cost a day's readings; a search of a long bus by secondary addresses takes an hour or two.
+pub const LINE_LENT_MAX: Duration = Duration::from_secs(4 * 3600);
+
 /// A loop that waits wakes up at least this often to beat its pulse, and a line to look whether the wall clock jumped.
 pub const LINE_TURN: Duration = Duration::from_secs(1);
 

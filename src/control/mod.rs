@@ -51,7 +51,7 @@ pub enum Reply {
     },
     /// The request was understood and cannot be met.
     Refused {
-        /// Why, as a code: `unknown-meter`, `busy`, `budget-spent`, `silent`, `garbled`, `refused`, `line-down`, `bad-request`,
+        /// Why, as a code: `unknown-meter`, `busy`, `budget-spent`, `silent`, `garbled`, `refused`, `line-down`, `line-lent`, `bad-request`,
         /// `closed`.
         reason: String,
         /// Why, for a person.

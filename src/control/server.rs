@@ -165,6 +165,7 @@ fn reason(error: &ReadError) -> &'static str {
         ReadError::UnknownMeter { .. } => "unknown-meter",
         ReadError::Busy => "busy",
         ReadError::BudgetSpent => "budget-spent",
+        ReadError::Lent { .. } => "line-lent",
         ReadError::Stopped => "closed",
         ReadError::Fault(fault) => fault.name(),
     }

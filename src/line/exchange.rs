@@ -75,6 +75,16 @@ impl Wire {
         }
     }
 
+    /// The next bytes as they come, for somebody else. Safe to drop.
+    ///
+    /// # Errors
+    /// [`Fault::LineDown`].
+    pub(super) async fn pass_in(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
+        let count = self.port.read(buffer).await.map_err(down)?;
+        self.heard(count);
+        Ok(count)
+    }
+
     fn heard(&mut self, count: usize) {
         self.last_byte = now();
         self.bytes = self.bytes.saturating_add(u64::try_from(count).unwrap_or_default());
@@ -120,7 +130,7 @@ impl Wire {
     }
 
     /// Writes a request and returns the moment at which it ends on the wire.
-    async fn send(&mut self, request: &[u8], serial: &Serial) -> Result<Moment, Fault> {
+    pub(super) async fn send(&mut self, request: &[u8], serial: &Serial) -> Result<Moment, Fault> {
         let on_wire = serial.characters(request.len());
         let begun = now();
         let give_up = begun + on_wire + WRITE_WAIT_MAX;
@@ -160,7 +170,13 @@ impl Manner {
         let mut timing = meter.driver.timing(&meter.serial);
         timing.answer_window = meter.answer_window.unwrap_or(timing.answer_window);
         timing.late_window = meter.late_window.unwrap_or(timing.late_window);
-        Self { serial: meter.serial, timing, adapter_allowance, echo, repeats: repeats.min(REPEATS_MAX) }
+        Self { serial: meter.serial, timing, adapter_allowance, echo, repeats }.bounded()
+    }
+
+    /// With no more repeats than there may be.
+    #[must_use]
+    pub(super) fn bounded(self) -> Self {
+        Self { repeats: self.repeats.min(REPEATS_MAX), ..self }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What other rooms hold of a line: read a meter now, look at the figures, stop.
+//! What other rooms hold of a line: read a meter now, run a job, look at the figures, stop.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use weir_meter::Fault;
 use weir_wire::stored::Reading;
 
+use super::job::{Job, JobError, JobRequest, Returning};
 use super::status::LineStatus;
+use super::task::Request;
 use crate::clock::{self, Moment};
 use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX};
 use crate::pulse::Pulse;
@@ -17,8 +19,9 @@ use crate::pulse::Pulse;
 #[derive(Clone, Debug)]
 pub struct Handle {
     pub(super) meters: Arc<HashMap<String, usize>>,
-    pub(super) requests: mpsc::Sender<ReadRequest>,
+    pub(super) requests: mpsc::Sender<Request>,
     pub(super) permits: Arc<Semaphore>,
+    pub(super) job_permits: Arc<Semaphore>,
     pub(super) status: watch::Receiver<LineStatus>,
     pub(super) started: Moment,
     pub(super) stop: Arc<watch::Sender<bool>>,
@@ -42,6 +45,12 @@ pub enum ReadError {
     /// The meter's battery allows no more reads today.
     #[error("daily read budget of the meter is spent until local midnight")]
     BudgetSpent,
+    /// Somebody else has the line for a while.
+    #[error("line is lent: {to}")]
+    Lent {
+        /// What for.
+        to: String,
+    },
     /// The line is stopping, or has stopped.
     #[error("line has stopped")]
     Stopped,
@@ -63,6 +72,11 @@ impl ReadRequest {
     pub(super) fn answer(self, result: Result<Reading, ReadError>) {
         let _ = self.reply.send(result);
     }
+}
+
+/// What a line is lent to that is not yet.
+fn soon() -> String {
+    "another job, which is about to begin".to_owned()
 }
 
 impl Handle {
@@ -87,8 +101,24 @@ impl Handle {
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| ReadError::Busy)?;
         let (reply, answer) = oneshot::channel();
         let request = ReadRequest { meter, reply, _permit: permit };
-        self.requests.send(request).await.map_err(|_| ReadError::Stopped)?;
+        self.requests.send(Request::Read(request)).await.map_err(|_| ReadError::Stopped)?;
         answer.await.unwrap_or(Err(ReadError::Stopped))
+    }
+
+    /// Runs a job on the line in place of its polls, as soon as the poll under way and the reads that wait are done.
+    /// Dropping this ends the job.
+    ///
+    /// # Errors
+    /// See [`JobError`].
+    pub async fn run<J: Job>(&self, job: J) -> Result<J::Output, JobError> {
+        let lent = || JobError::Lent { to: self.status.borrow().lent_to.clone().unwrap_or_else(soon) };
+        let permit = Arc::clone(&self.job_permits).try_acquire_owned().map_err(|_| lent())?;
+        let (reply, answer) = oneshot::channel();
+        let (_asking, asker) = oneshot::channel();
+        let job = Box::new(Returning { job, reply: Some(reply) });
+        let request = Request::Run(JobRequest { job, asker, _permit: permit });
+        self.requests.send(request).await.map_err(|_| JobError::Stopped)?;
+        answer.await.unwrap_or(Err(JobError::Stopped))
     }
 
     /// The figures as they are now.

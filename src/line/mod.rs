@@ -7,7 +7,9 @@
 //!                  └── port gone (line-down) ─┘        back: line-up
 //!
 //!   its polls     made ◄──── outbox took what it had refused ──── paused
-//!                   └──────────── outbox refuses a record ──────────►
+//!                  │ └──────────── outbox refuses a record ──────────►
+//!                  ├─── a job begins (line-lent) ───► paused
+//!                  ◄─── it is over (line-returned) ──────┘
 //!
 //!   a meter       ok ── poll failed ──► failing ── third in a row ──► silent (meter-silent)
 //!                  ▲                       │                            │
@@ -20,7 +22,7 @@
 //! ```
 //!
 //! There is one writer of all of it, the task (`task`, `poll`); other rooms hold a [`Handle`], through which they ask
-//! for reads and look at snapshots. The rules are in files that hold neither clock nor port: `schedule` (when a meter is
+//! for reads, run a [`Job`] on the line in place of its polls (`lending`), and look at snapshots. The rules are in files that hold neither clock nor port: `schedule` (when a meter is
 //! due), `queue` (whose turn it is), `health` (back-off and events), `budget` (battery). All waiting for bytes is in
 //! `exchange`, all opening and setting of ports in `port`, and `delivery` hands over to the outbox.
 
@@ -30,6 +32,8 @@ mod delivery;
 mod exchange;
 mod handle;
 mod health;
+mod job;
+mod lending;
 mod once;
 mod poll;
 mod port;
@@ -42,7 +46,8 @@ mod task;
 pub use config::{Config, Meter, Port};
 pub use handle::{Handle, ReadError};
 pub use health::MeterState;
-pub use once::read_once;
+pub use job::{Ending, Job, JobError, Lent, Terms};
+pub use once::{read_once, run_once};
 pub use status::{Counters, LastFault, LastReading, LineStatus, MeterStatus};
 pub use task::start;
 

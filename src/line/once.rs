@@ -1,4 +1,4 @@
-//! One poll without a line's task: what `weir read` does when no daemon runs.
+//! One poll, or one job, without a line's task: what `weir read` and `weir scan` do when no daemon runs.
 
 use tokio::sync::watch;
 use weir_meter::Fault;
@@ -7,7 +7,9 @@ use weir_wire::stored::Reading;
 use super::config::Config;
 use super::exchange::{Exchange, Manner, Wire};
 use super::health::{Identity, Seen};
+use super::job::{Job, JobError, Lent};
 use super::reading::{Origin, reading};
+use crate::limits::{LINE_LENT_MAX, LINE_STOP_MAX};
 use crate::pulse::Pulse;
 
 /// Opens the line's port, reads this one of its meters, and closes the port. Nothing is stored.
@@ -35,4 +37,28 @@ pub async fn read_once(config: Config, meter: &str) -> Result<Reading, Fault> {
     let driver = wanted.driver.name();
     let origin = Origin { line: &name, meter, driver, scheduled_at: None };
     Ok(reading(&origin, answer, frames, keep_raw))
+}
+
+/// Opens the line's port, runs this job on it, and closes the port. The job has no other bound than its own
+/// [`Job::time_max`]; dropping this ends it.
+///
+/// # Errors
+/// [`JobError::LineDown`] when the port cannot be opened, [`JobError::TimeUp`].
+pub async fn run_once<J: Job>(config: &Config, mut job: J) -> Result<J::Output, JobError> {
+    let line_down = |error: std::io::Error| JobError::LineDown { why: format!("{}: {error}", config.port) };
+    let mut wire = Wire::open(&config.port, Pulse::new("job")).await.map_err(line_down)?;
+    let (tell, ending) = watch::channel(false);
+    let (adapter_allowance, echo) = (config.adapter_allowance, config.echo);
+    let mut lent = Lent { wire: &mut wire, adapter_allowance, echo, ending };
+    let time_max = job.time_max().min(LINE_LENT_MAX);
+    let too_long = async {
+        tokio::time::sleep(time_max).await;
+        let _ = tell.send(true);
+        tokio::time::sleep(LINE_STOP_MAX).await;
+    };
+    tokio::select! {
+        biased;
+        output = job.run(&mut lent) => Ok(output),
+        () = too_long => Err(JobError::TimeUp),
+    }
 }

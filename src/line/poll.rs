@@ -217,7 +217,7 @@ impl Task {
         }
     }
 
-    fn late_window(&self, meter: usize) -> Duration {
+    pub(super) fn late_window(&self, meter: usize) -> Duration {
         self.stations.get(meter).map_or(Duration::ZERO, |station| station.manner.timing.late_window)
     }
 }

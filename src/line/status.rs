@@ -24,6 +24,9 @@ pub struct LineStatus {
     pub down_reason: Option<String>,
     /// Why its polls pause although it is up: what the outbox says to its readings.
     pub paused_reason: Option<String>,
+    /// Why its polls pause although it is up: what it is lent for.
+    #[serde(default)]
+    pub lent_to: Option<String>,
     /// Readings that were made and could not be kept, because the outbox refused them until the line had to stop, or
     /// for good.
     pub readings_lost: u64,

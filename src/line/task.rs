@@ -19,6 +19,7 @@ use super::delivery::{Delivery, beating};
 use super::exchange::{Manner, Wire};
 use super::handle::{Handle, ReadError, ReadRequest};
 use super::health::{Health, Identity};
+use super::job::{JobError, JobRequest};
 use super::queue::Queue;
 use super::schedule::Schedule;
 use super::status::{LineStatus, MeterStatus};
@@ -32,7 +33,8 @@ use crate::pulse::Pulse;
 /// down, and is tried again.
 pub fn start(config: Config, outbox: Outbox) -> Handle {
     let pulse = Pulse::new(format!("line {}", config.name));
-    let (requests, incoming) = mpsc::channel(LINE_REQUESTS_MAX);
+    // One place more than reads may wait: for a job.
+    let (requests, incoming) = mpsc::channel(LINE_REQUESTS_MAX + 1);
     let (stop, stopping) = watch::channel(false);
     let (publisher, status) = watch::channel(first_status(&config));
     let meters = config.meters.iter().enumerate().map(|(index, meter)| (meter.id.clone(), index)).collect();
@@ -42,6 +44,7 @@ pub fn start(config: Config, outbox: Outbox) -> Handle {
         meters: Arc::<HashMap<_, _>>::new(meters),
         requests,
         permits: Arc::new(Semaphore::new(LINE_REQUESTS_MAX)),
+        job_permits: Arc::new(Semaphore::new(1)),
         status,
         started: clock::now(),
         stop: Arc::new(stop),
@@ -59,6 +62,7 @@ pub(super) fn first_status(config: &Config) -> LineStatus {
         up: false,
         down_reason: None,
         paused_reason: None,
+        lent_to: None,
         readings_lost: 0,
         running_ms: 0,
         busy_ms: 0,
@@ -81,6 +85,8 @@ pub(super) struct Task {
     pub(super) name: String,
     pub(super) port: config::Port,
     pub(super) keep_raw: bool,
+    pub(super) echo: bool,
+    pub(super) adapter_allowance: Duration,
     pub(super) stations: Vec<Station>,
     pub(super) queue: Queue<ReadRequest>,
     pub(super) connection: Connection,
@@ -88,9 +94,17 @@ pub(super) struct Task {
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) busy: Duration,
     pub(super) wire_time: Duration,
-    incoming: mpsc::Receiver<ReadRequest>,
+    pub(super) incoming: mpsc::Receiver<Request>,
     publisher: watch::Sender<LineStatus>,
-    pulse: Pulse,
+    pub(super) pulse: Pulse,
+    /// Waits for its turn. There is one at a time.
+    job: Option<JobRequest>,
+}
+
+/// What other rooms want of a line.
+pub(super) enum Request {
+    Read(ReadRequest),
+    Run(JobRequest),
 }
 
 /// The port, or the wait for it.
@@ -105,6 +119,20 @@ pub(super) enum Connection {
         open_at: Moment,
         wait: Duration,
     },
+    /// A job has it.
+    Lent {
+        /// What for.
+        to: String,
+    },
+}
+
+impl Connection {
+    pub(super) fn lent_to(&self) -> Option<&str> {
+        match self {
+            Self::Lent { to } => Some(to),
+            Self::Up { .. } | Self::Down { .. } => None,
+        }
+    }
 }
 
 impl Task {
@@ -112,7 +140,7 @@ impl Task {
         config: Config,
         delivery: Delivery,
         pulse: Pulse,
-        incoming: mpsc::Receiver<ReadRequest>,
+        incoming: mpsc::Receiver<Request>,
         stopping: watch::Receiver<bool>,
         publisher: watch::Sender<LineStatus>,
     ) -> Self {
@@ -132,6 +160,8 @@ impl Task {
             name: config.name,
             port: config.port,
             keep_raw: config.keep_raw,
+            echo: config.echo,
+            adapter_allowance: config.adapter_allowance,
             stations: config.meters.into_iter().map(station).collect(),
             queue,
             connection: Connection::Down { why: None, open_at: clock::now(), wait: REOPEN_WAIT_MIN },
@@ -142,6 +172,7 @@ impl Task {
             incoming,
             publisher,
             pulse,
+            job: None,
         }
     }
 
@@ -161,6 +192,12 @@ impl Task {
             }
             let is_paused = self.delivery.paused().is_some();
             let asked = self.queue.pick_asked(now);
+            if asked.is_none()
+                && let Some(job) = self.job.take()
+            {
+                self.lend(job).await;
+                continue;
+            }
             match asked.or_else(|| if is_paused { None } else { self.queue.pick_due(now) }) {
                 Some(pick) => self.poll(pick).await,
                 None if is_paused => self.idle(now + LINE_TURN).await,
@@ -174,14 +211,30 @@ impl Task {
 
     fn take_requests(&mut self) {
         while let Ok(request) = self.incoming.try_recv() {
-            self.queue.ask(request.meter, request);
+            self.take(request);
         }
     }
 
-    /// A read that was asked for is not kept waiting for a port that may be gone for long.
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Read(request) => self.queue.ask(request.meter, request),
+            Request::Run(request) => self.job = Some(request),
+        }
+    }
+
+    pub(super) fn why_down(&self) -> String {
+        match &self.connection {
+            Connection::Down { why: Some(why), .. } => why.clone(),
+            _ => "port not open yet".into(),
+        }
+    }
+
+    /// What was asked for is not kept waiting for a port that may be gone for long.
     fn refuse_requests(&mut self) {
-        let Connection::Down { why, .. } = &self.connection else { return };
-        let why = why.clone().unwrap_or_else(|| "port not open yet".into());
+        let why = self.why_down();
+        if let Some(mut request) = self.job.take() {
+            request.job.fail(JobError::LineDown { why: why.clone() });
+        }
         for request in self.queue.take_asked() {
             request.answer(Err(ReadError::Fault(Fault::LineDown { why: why.clone() })));
         }
@@ -191,6 +244,7 @@ impl Task {
         match &self.connection {
             Connection::Up { since, .. } => *since,
             Connection::Down { open_at, .. } => *open_at,
+            Connection::Lent { .. } => clock::now(),
         }
     }
 
@@ -245,19 +299,20 @@ impl Task {
         let trouble = async {
             match &mut self.connection {
                 Connection::Up { wire, .. } => wire.idle().await,
-                Connection::Down { .. } => std::future::pending().await,
+                Connection::Down { .. } | Connection::Lent { .. } => std::future::pending().await,
             }
         };
-        let fault = tokio::select! {
+        let (mut fault, mut request) = (None, None);
+        tokio::select! {
             biased;
-            Ok(_) = self.stopping.wait_for(|stop| *stop) => None,
-            Some(request) = self.incoming.recv() => {
-                self.queue.ask(request.meter, request);
-                None
-            }
-            fault = trouble => Some(fault),
-            () = wait => None,
-        };
+            Ok(_) = self.stopping.wait_for(|stop| *stop) => {}
+            Some(asked) = self.incoming.recv() => request = Some(asked),
+            trouble = trouble => fault = Some(trouble),
+            () = wait => {}
+        }
+        if let Some(request) = request {
+            self.take(request);
+        }
         if let Some(Fault::LineDown { why }) = fault {
             self.go_down(why).await;
         }
@@ -268,7 +323,7 @@ impl Task {
         self.delivery.send(Record::Event(event::now(what))).await;
     }
 
-    fn publish(&mut self, wall: Timestamp, now: Moment) {
+    pub(super) fn publish(&mut self, wall: Timestamp, now: Moment) {
         for (index, station) in self.stations.iter_mut().enumerate() {
             station.status.state = station.health.state();
             station.status.next_due = self.queue.next_due(index, wall, now);
@@ -276,10 +331,11 @@ impl Task {
         }
         self.publisher.send_modify(|status| {
             (status.up, status.down_reason) = match &self.connection {
-                Connection::Up { .. } => (true, None),
+                Connection::Up { .. } | Connection::Lent { .. } => (true, None),
                 Connection::Down { why, .. } => (false, why.clone()),
             };
             status.paused_reason = self.delivery.paused().map(ToString::to_string);
+            status.lent_to = self.connection.lent_to().map(str::to_owned);
             status.readings_lost = self.delivery.readings_lost();
             status.busy_ms = u64::try_from(self.busy.as_millis()).unwrap_or(u64::MAX);
             status.wire_ms = u64::try_from(self.wire_time.as_millis()).unwrap_or(u64::MAX);

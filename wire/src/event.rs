@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::Clock;
+use crate::{Clock, Quantity, Unit};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -36,6 +36,14 @@ pub enum EventKind {
     RecordRefused,
     /// The gateway's clock became trustworthy, or jumped.
     ClockSet,
+    /// Somebody uses a line in place of its polls (a vendor's tool, a search for meters); readings are missing meanwhile.
+    LineLent,
+    /// A lent line is polled again.
+    LineReturned,
+    /// A meter's register went over its last digit and counts on from zero.
+    RegisterRolledOver,
+    /// A meter's register is lower than it was, and it is the same meter: it was reset, or tampered with.
+    RegisterWentBack,
 }
 
 /// Why readings are missing.
@@ -106,12 +114,19 @@ pub struct Event {
     /// `started`: the program's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// `meter-changed`: the serial number seen before.
+    /// `meter-changed`: the serial number seen before. `register-rolled-over`, `register-went-back`: the register's last
+    /// value, all its digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was: Option<String>,
-    /// `meter-changed`: the serial number seen now.
+    /// `meter-changed`: the serial number seen now. `register-rolled-over`, `register-went-back`: the register's value now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub now: Option<String>,
+    /// `register-rolled-over`, `register-went-back`: what the register counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<Quantity>,
+    /// `register-rolled-over`, `register-went-back`: the unit of `was` and `now`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
     /// `record-refused`: the id of the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<String>,

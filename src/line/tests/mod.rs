@@ -1,6 +1,7 @@
 //! The line as a whole: `rules` drives the task's polls by hand with puppets for meters, `running` runs it on real ptys
-//! against the simulator. Both store into a real outbox.
+//! against the simulator, and `jobs` lends it. All store into a real outbox.
 
+mod jobs;
 mod rules;
 mod running;
 

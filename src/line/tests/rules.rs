@@ -14,7 +14,7 @@ use crate::line::exchange::Wire;
 use crate::line::handle::{ReadError, ReadRequest};
 use crate::line::port;
 use crate::line::queue::{Cause, Pick};
-use crate::line::task::{Connection, Task, first_status};
+use crate::line::task::{Connection, Request, Task, first_status};
 
 const SILENT: Fault = Fault::Silent { window_ms: 188 };
 
@@ -81,7 +81,7 @@ struct Stage {
     outbox: Outbox,
     events: outbox::Reader,
     far_end: UnixStream,
-    _rest: (TempDir, mpsc::Sender<ReadRequest>, watch::Sender<bool>),
+    _rest: (TempDir, mpsc::Sender<Request>, watch::Sender<bool>),
 }
 
 impl Stage {

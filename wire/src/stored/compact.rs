@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::{self, DateTime};
 use serde::{Deserialize, Serialize};
 
-use super::{DecodeError, What};
+use super::{DecodeError, Register, What};
 use crate::{
     Answer, Clock, Content, Function, GapCause, GapOfMeter, Identity, Medium, Number, Quantity, Raw, Status,
 };
@@ -95,6 +95,21 @@ enum CompactWhat {
     OutboxPressure { detail: String },
     RecordRefused { record: String, meter: Option<String>, detail: String },
     ClockSet { boot_ms: i64, step_ms: Option<i64> },
+    LineLent { line: String, detail: String },
+    LineReturned { line: String, detail: String },
+    RegisterRolledOver(CompactRegister),
+    RegisterWentBack(CompactRegister),
+}
+
+#[derive(Serialize, Deserialize)]
+struct CompactRegister {
+    line: String,
+    meter: String,
+    quantity: Word,
+    unit: Option<Word>,
+    /// Digits and places.
+    was: (i128, u8),
+    now: (i128, u8),
 }
 
 macro_rules! word {
@@ -208,9 +223,9 @@ impl From<&Value> for CompactValue {
         Self {
             quantity: (&value.quantity).into(),
             content: match &value.content {
-                // `Number` has 28 places at most.
                 Content::Number(number) => {
-                    CompactContent::Number(number.digits(), u8::try_from(number.places()).unwrap_or(u8::MAX))
+                    let (digits, places) = compact_number(*number);
+                    CompactContent::Number(digits, places)
                 }
                 Content::Text(text) => CompactContent::Text(text.clone()),
                 Content::Date(date) => CompactContent::Date(date.year(), date.month(), date.day()),
@@ -235,10 +250,7 @@ impl TryFrom<CompactValue> for Value {
         Ok(Self {
             quantity: value.quantity.try_into()?,
             content: match value.content {
-                CompactContent::Number(digits, places) => Content::Number(
-                    Number::scaled(digits, -i32::from(places))
-                        .map_err(|_| DecodeError::OutOfRange("number"))?,
-                ),
+                CompactContent::Number(digits, places) => Content::Number(number((digits, places))?),
                 CompactContent::Text(text) => Content::Text(text),
                 CompactContent::Date(year, month, day) => Content::Date(
                     civil::Date::new(year, month, day).map_err(|_| DecodeError::OutOfRange("date"))?,
@@ -285,6 +297,10 @@ impl From<&super::Event> for Event {
             What::ClockSet { boot_at, step_ms } => {
                 CompactWhat::ClockSet { boot_ms: boot_at.as_millisecond(), step_ms }
             }
+            What::LineLent { line, detail } => CompactWhat::LineLent { line, detail },
+            What::LineReturned { line, detail } => CompactWhat::LineReturned { line, detail },
+            What::RegisterRolledOver(register) => CompactWhat::RegisterRolledOver(register.into()),
+            What::RegisterWentBack(register) => CompactWhat::RegisterWentBack(register.into()),
         };
         Self {
             at_ms: event.at.as_millisecond(),
@@ -326,6 +342,10 @@ impl TryFrom<Event> for super::Event {
             CompactWhat::ClockSet { boot_ms, step_ms } => {
                 What::ClockSet { boot_at: timestamp(boot_ms)?, step_ms }
             }
+            CompactWhat::LineLent { line, detail } => What::LineLent { line, detail },
+            CompactWhat::LineReturned { line, detail } => What::LineReturned { line, detail },
+            CompactWhat::RegisterRolledOver(register) => What::RegisterRolledOver(register.try_into()?),
+            CompactWhat::RegisterWentBack(register) => What::RegisterWentBack(register.try_into()?),
         };
         Ok(Self {
             at: timestamp(event.at_ms)?,
@@ -335,6 +355,33 @@ impl TryFrom<Event> for super::Event {
             what,
         })
     }
+}
+
+impl From<Register> for CompactRegister {
+    fn from(register: Register) -> Self {
+        let Register { line, meter, quantity, unit, was, now } = register;
+        let (was, now) = (compact_number(was), compact_number(now));
+        Self { line, meter, quantity: (&quantity).into(), unit: unit.as_ref().map(Word::from), was, now }
+    }
+}
+
+impl TryFrom<CompactRegister> for Register {
+    type Error = DecodeError;
+
+    fn try_from(register: CompactRegister) -> Result<Self, DecodeError> {
+        let CompactRegister { line, meter, quantity, unit, was, now } = register;
+        let (quantity, unit) = (quantity.try_into()?, unit.map(Unit::try_from).transpose()?);
+        Ok(Self { line, meter, quantity, unit, was: number(was)?, now: number(now)? })
+    }
+}
+
+fn compact_number(number: Number) -> (i128, u8) {
+    // `Number` has 28 places at most.
+    (number.digits(), u8::try_from(number.places()).unwrap_or(u8::MAX))
+}
+
+fn number((digits, places): (i128, u8)) -> Result<Number, DecodeError> {
+    Number::scaled(digits, -i32::from(places)).map_err(|_| DecodeError::OutOfRange("number"))
 }
 
 fn compact_clock(clock: Clock) -> u8 {

@@ -12,7 +12,9 @@ mod json;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{Answer, Clock, EventKind, GapCause, GapOfMeter, SCHEMA_EVENT, SCHEMA_READING};
+use crate::{
+    Answer, Clock, EventKind, GapCause, GapOfMeter, Number, Quantity, SCHEMA_EVENT, SCHEMA_READING, Unit,
+};
 
 /// The version byte this program writes.
 const VERSION: u8 = 1;
@@ -156,6 +158,41 @@ pub enum What {
         /// Milliseconds by which it moved since it was last told of; `None` the first time.
         step_ms: Option<i64>,
     },
+    /// Somebody uses a line in place of its polls.
+    LineLent {
+        /// The line.
+        line: String,
+        /// For what and for how long at most.
+        detail: String,
+    },
+    /// A lent line is polled again.
+    LineReturned {
+        /// The line.
+        line: String,
+        /// For what it was lent, for how long it was, and why that ended.
+        detail: String,
+    },
+    /// A meter's register went over its last digit.
+    RegisterRolledOver(Register),
+    /// A meter's register is lower than it was.
+    RegisterWentBack(Register),
+}
+
+/// A register of one meter that is lower than it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// The line.
+    pub line: String,
+    /// The meter.
+    pub meter: String,
+    /// What the register counts.
+    pub quantity: Quantity,
+    /// The unit of both values.
+    pub unit: Option<Unit>,
+    /// Its last value.
+    pub was: Number,
+    /// Its value now.
+    pub now: Number,
 }
 
 /// Why stored bytes are not a record.
@@ -198,7 +235,9 @@ impl Record {
             Self::Event(event) => match &event.what {
                 What::MeterSilent { meter, .. }
                 | What::MeterBack { meter, .. }
-                | What::MeterChanged { meter, .. } => Some(meter),
+                | What::MeterChanged { meter, .. }
+                | What::RegisterRolledOver(Register { meter, .. })
+                | What::RegisterWentBack(Register { meter, .. }) => Some(meter),
                 _ => None,
             },
         }
@@ -309,6 +348,8 @@ impl Event {
             version: None,
             was: None,
             now: None,
+            quantity: None,
+            unit: None,
             record: None,
             salvaged: None,
             lost: None,
@@ -343,6 +384,15 @@ impl Event {
                 (event.record, event.meter, event.detail) = (Some(record), meter, Some(detail));
             }
             What::ClockSet { boot_at, step_ms } => (event.boot_at, event.step_ms) = (Some(boot_at), step_ms),
+            What::LineLent { line, detail } | What::LineReturned { line, detail } => {
+                (event.line, event.detail) = (Some(line), Some(detail));
+            }
+            What::RegisterRolledOver(register) | What::RegisterWentBack(register) => {
+                let Register { line, meter, quantity, unit, was, now } = register;
+                (event.line, event.meter) = (Some(line), Some(meter));
+                (event.was, event.now) = (Some(was.to_string()), Some(now.to_string()));
+                (event.quantity, event.unit) = (Some(quantity), unit);
+            }
         }
         event
     }
@@ -363,6 +413,10 @@ impl What {
             Self::OutboxPressure { .. } => EventKind::OutboxPressure,
             Self::RecordRefused { .. } => EventKind::RecordRefused,
             Self::ClockSet { .. } => EventKind::ClockSet,
+            Self::LineLent { .. } => EventKind::LineLent,
+            Self::LineReturned { .. } => EventKind::LineReturned,
+            Self::RegisterRolledOver(_) => EventKind::RegisterRolledOver,
+            Self::RegisterWentBack(_) => EventKind::RegisterWentBack,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every shape of the contract, through JSON, through the stored form, and against its golden file.
 
 use super::*;
-use crate::{Content, Function, Identity, Medium, Number, Quantity, Raw, Status, Unit, Value, Valve};
+use crate::{Content, Function, Identity, Medium, Raw, Status, Value, Valve};
 use proptest::prelude::*;
 
 fn at(text: &str) -> Timestamp {
@@ -78,6 +78,14 @@ fn every_shape() -> Vec<(&'static str, Record)> {
         })
     };
     let (line, meter) = ("riser-1".to_owned(), "A-101".to_owned());
+    let register = |was: &str, now: &str| Register {
+        line: line.clone(),
+        meter: meter.clone(),
+        quantity: Quantity::Volume,
+        unit: Some(Unit::CubicMetre),
+        was: was.parse().unwrap(),
+        now: now.parse().unwrap(),
+    };
     let gap = GapOfMeter {
         meter: meter.clone(),
         count: 96,
@@ -106,7 +114,7 @@ fn every_shape() -> Vec<(&'static str, Record)> {
         (
             "event-meter-changed",
             event(What::MeterChanged {
-                line,
+                line: line.clone(),
                 meter: meter.clone(),
                 was: "12345678".into(),
                 now: "87654321".into(),
@@ -138,7 +146,7 @@ fn every_shape() -> Vec<(&'static str, Record)> {
             "event-record-refused",
             event(What::RecordRefused {
                 record: "gw-0421:7f3a9c01:r7".into(),
-                meter: Some(meter),
+                meter: Some(meter.clone()),
                 detail: "MessageSizeTooLarge".into(),
             }),
         ),
@@ -149,6 +157,19 @@ fn every_shape() -> Vec<(&'static str, Record)> {
                 step_ms: Some(1_795_313_700_000),
             }),
         ),
+        (
+            "event-line-lent",
+            event(What::LineLent { line: line.clone(), detail: "/dev/pts/7, for 15m at most".into() }),
+        ),
+        (
+            "event-line-returned",
+            event(What::LineReturned {
+                line: line.clone(),
+                detail: "/dev/pts/7, after 2m 3s: given back".into(),
+            }),
+        ),
+        ("event-register-rolled-over", event(What::RegisterRolledOver(register("99999.998", "0.013")))),
+        ("event-register-went-back", event(What::RegisterWentBack(register("123.450", "0.000")))),
     ]
 }
 

@@ -37,6 +37,7 @@ fn line(name: &str, letter: &str, meters: u32) -> LineStatus {
         up: true,
         down_reason: None,
         paused_reason: None,
+        lent_to: None,
         readings_lost: 0,
         running_ms: 60_000,
         busy_ms: 30_000,
