@@ -44,7 +44,8 @@ impl Job for Search {
                 order = self.orders.recv() => order,
             };
             let Some(address) = address else { return std::mem::take(&mut self.found) };
-            let mut driver = Mbus::new(weir_mbus::Address::primary(address).unwrap());
+            let mut driver =
+                Mbus::new(weir_mbus::Address::primary(address).unwrap(), weir_mbus::Options::default());
             let timing = driver.timing(&Serial::DEFAULT);
             let terms = Terms { serial: Serial::DEFAULT, timing, repeats: 0 };
             let mut line = line.on(&terms).unwrap();
@@ -86,7 +87,7 @@ fn site(every: Duration) -> Site {
 }
 
 fn config(path: &Path, every: Duration) -> Config {
-    let driver = Mbus::new(weir_mbus::Address::primary(1).unwrap());
+    let driver = Mbus::new(weir_mbus::Address::primary(1).unwrap(), weir_mbus::Options::default());
     line(Port::Serial(path.into()), vec![meter("A-1", driver, every)])
 }
 
