@@ -82,14 +82,40 @@ pub(crate) fn device_alarms(status: u8) -> impl Iterator<Item = String> {
         .map(|(_, name)| name.to_owned())
 }
 
+/// Who a meter is, byte for byte as a long header says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MeterId {
+    /// Identification number, least significant byte first.
+    pub number: [u8; 4],
+    /// Manufacturer, least significant byte first.
+    pub manufacturer: [u8; 2],
+    /// Version (generation) of the device.
+    pub version: u8,
+    /// Device type (medium).
+    pub device: u8,
+}
+
+impl MeterId {
+    fn identity(&self) -> Identity {
+        Identity {
+            manufacturer: Some(manufacturer(u16::from_le_bytes(self.manufacturer))),
+            number: Some(number(self.number)),
+            version: Some(self.version),
+            medium: Some(medium(self.device)),
+        }
+    }
+}
+
 /// The long header of CI 72: who the meter is, then the short header's four bytes.
 pub(crate) struct LongHeader<'a> {
     pub(crate) identity: Identity,
+    pub(crate) meter: MeterId,
     pub(crate) short: ShortHeader<'a>,
 }
 
 /// The header of CI 7A: access number, status, configuration word.
 pub(crate) struct ShortHeader<'a> {
+    pub(crate) access: u8,
     pub(crate) status: Status,
     pub(crate) configuration: u16,
     pub(crate) records: &'a [u8],
@@ -99,21 +125,22 @@ impl<'a> LongHeader<'a> {
     /// `None` when the data is shorter than the header's twelve bytes.
     pub(crate) fn split(data: &'a [u8]) -> Option<Self> {
         let [n0, n1, n2, n3, m0, m1, version, device, short @ ..] = data else { return None };
-        let identity = Identity {
-            manufacturer: Some(manufacturer(u16::from_le_bytes([*m0, *m1]))),
-            number: Some(number([*n0, *n1, *n2, *n3])),
-            version: Some(*version),
-            medium: Some(medium(*device)),
+        let meter = MeterId {
+            number: [*n0, *n1, *n2, *n3],
+            manufacturer: [*m0, *m1],
+            version: *version,
+            device: *device,
         };
-        Some(Self { identity, short: ShortHeader::split(short)? })
+        Some(Self { identity: meter.identity(), meter, short: ShortHeader::split(short)? })
     }
 }
 
 impl<'a> ShortHeader<'a> {
     /// `None` when the data is shorter than the header's four bytes.
     pub(crate) fn split(data: &'a [u8]) -> Option<Self> {
-        let [_access, state, c0, c1, records @ ..] = data else { return None };
-        Some(Self { status: status(*state), configuration: u16::from_le_bytes([*c0, *c1]), records })
+        let [access, state, c0, c1, records @ ..] = data else { return None };
+        let configuration = u16::from_le_bytes([*c0, *c1]);
+        Some(Self { access: *access, status: status(*state), configuration, records })
     }
 
     /// The security mode under which the records are encrypted (EN 13757-7), or `None`.

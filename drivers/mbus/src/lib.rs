@@ -4,7 +4,9 @@
 //! driver     which requests, in which order, with which frame count bit
 //!   frame      link layer: frames, checksums, where an answer ends
 //!   telegram   application layer: what the CI field announces; header, errors
+//!     afl        CI 90: message counter and authentication code in front of the header
 //!     header     who the meter is, its status byte
+//!     security   checks the code, decrypts the records (modes 5 and 7)
 //!     fixed      CI 73: two counters
 //!     record     CI 72, 7A, 78: data records, one after another
 //!       dif        where a value belongs and how it is coded
@@ -16,24 +18,29 @@
 //! Everything below `driver` is a pure function over at most 261 bytes. A value whose meaning is not certain is never
 //! passed off as a plain one: its quantity is then `vif:…` with the raw value information, and its bytes are with it.
 //!
-//! What is not here: selection by secondary address, writing to meters, decryption, and mode 2 (most significant byte
+//! What is not here: selection by secondary address, writing to meters, security modes but 5 and 7, and mode 2 (most significant byte
 //! first), which the standard has given up.
 
 mod address;
+mod afl;
 mod data;
 mod dif;
 mod driver;
 mod fixed;
 pub mod frame;
 mod header;
+mod key;
 mod moment;
 mod options;
 mod record;
+mod security;
 mod telegram;
 mod vif;
 mod vife;
 
 pub use address::{Address, AddressError};
 pub use driver::{Mbus, TELEGRAMS_MAX};
+pub use header::MeterId;
+pub use key::{Key, KeyError};
 pub use options::{Options, VifText};
 pub use telegram::decode;

@@ -1,8 +1,15 @@
 //! What a meter's driver is told besides its address.
 
+use crate::Key;
+use crate::header::MeterId;
+
 /// How one meter's telegrams are to be read. The default is right for most meters.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
+    /// The key of a meter that encrypts its records.
+    pub key: Option<Key>,
+    /// Who the meter is, for one whose telegrams do not say it (short header, CI 7A) and whose decryption needs it.
+    pub meter: Option<MeterId>,
     /// In which order the meter sends the characters of a plain-text VIF.
     pub vif_text: VifText,
 }

@@ -1,14 +1,16 @@
 //! The application layer: what the CI field announces (EN 13757-3 and -7), and from it an [`Answer`].
 //!
 //! Two kinds of telegram are refused although their checksum is right: those in which the meter says no (application
-//! error), and those that cannot be used (encrypted, mode 2, unknown). Encrypted records are never guessed at: a poll of
-//! such a meter is refused with the security mode, instead of a reading that looks like one and holds nothing.
+//! error), and those that cannot be used (encrypted without its key, mode 2, unknown). Encrypted records are never guessed
+//! at: a poll of such a meter is refused with the security mode, instead of a reading that looks like one and holds nothing.
 
 use weir_meter::{Answer, Fault, Recognised};
 use weir_wire::{Content, Identity, Quantity, Raw, Status, Value};
 
+use crate::afl::Afl;
 use crate::header::{LongHeader, ShortHeader};
 use crate::record::{self, Records};
+use crate::security::{self, Protection};
 use crate::{Options, fixed, frame};
 
 /// One telegram's part of an answer.
@@ -28,23 +30,47 @@ pub(crate) struct Telegram {
 /// cannot be used.
 pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Telegram, Fault> {
     let frame = frame::parse(bytes)?;
-    match frame.information {
+    if frame.information != 0x90 {
+        return announced(frame.information, frame.data, None, options);
+    }
+    let afl = Afl::split(frame.data)?;
+    let (information, data) = afl
+        .telegram
+        .split_first()
+        .ok_or_else(|| Fault::refused("nothing stands behind the authentication layer (CI 90)"))?;
+    announced(*information, data, Some(&afl), options)
+}
+
+/// Reads what the CI field announces.
+fn announced(
+    information: u8,
+    data: &[u8],
+    afl: Option<&Afl<'_>>,
+    options: &Options,
+) -> Result<Telegram, Fault> {
+    let header_cut =
+        || Fault::refused(format!("CI {information:02X} with a header of only {} bytes", data.len()));
+    let protection = |meter| Protection { key: options.key.as_ref(), afl, meter };
+    match information {
         0x72 => {
-            let header = LongHeader::split(frame.data).ok_or_else(|| header_cut(&frame))?;
-            let telegram = with_records(header.short, options)?;
+            let header = LongHeader::split(data).ok_or_else(header_cut)?;
+            let telegram = with_records(&header.short, &protection(Some(header.meter)), options)?;
             Ok(Telegram { identity: header.identity, ..telegram })
         }
-        0x7A => with_records(ShortHeader::split(frame.data).ok_or_else(|| header_cut(&frame))?, options),
+        0x7A => {
+            let header = ShortHeader::split(data).ok_or_else(header_cut)?;
+            with_records(&header, &protection(options.meter), options)
+        }
         0x78 => {
-            let Records { values, more_follow } = record::read(frame.data, options.vif_text)?;
+            let Records { values, more_follow } = record::read(data, options.vif_text)?;
             Ok(Telegram { values, more_follow, ..Telegram::default() })
         }
         0x73 => {
-            let fixed::Fixed { identity, status, values } = fixed::read(frame.data)?;
+            let fixed::Fixed { identity, status, values } = fixed::read(data)?;
             Ok(Telegram { identity, status, values, more_follow: false })
         }
-        0x70 => Err(Fault::refused(format!("application error: {}", application_error(frame.data)))),
-        0x71 => Err(Fault::refused(format!("alarm telegram {}", Raw(frame.data.to_vec())))),
+        0x70 => Err(Fault::refused(format!("application error: {}", application_error(data)))),
+        0x71 => Err(Fault::refused(format!("alarm telegram {}", Raw(data.to_vec())))),
         code @ (0x76 | 0x77) => {
             Err(Fault::refused(format!("CI {code:02X}: mode 2 (most significant byte first) is not read")))
         }
@@ -52,16 +78,14 @@ pub(crate) fn read(bytes: &[u8], options: &Options) -> Result<Telegram, Fault> {
     }
 }
 
-fn header_cut(frame: &frame::Frame<'_>) -> Fault {
-    Fault::refused(format!("CI {:02X} with a header of only {} bytes", frame.information, frame.data.len()))
-}
-
-fn with_records(header: ShortHeader<'_>, options: &Options) -> Result<Telegram, Fault> {
-    if let Some(mode) = header.encrypted() {
-        return Err(Fault::refused(format!("records are encrypted (security mode {mode})")));
-    }
-    let Records { values, more_follow } = record::read(header.records, options.vif_text)?;
-    Ok(Telegram { identity: Identity::default(), status: header.status, values, more_follow })
+fn with_records(
+    header: &ShortHeader<'_>,
+    protection: &Protection<'_>,
+    options: &Options,
+) -> Result<Telegram, Fault> {
+    let records = security::open(header, protection)?;
+    let Records { values, more_follow } = record::read(&records, options.vif_text)?;
+    Ok(Telegram { identity: Identity::default(), status: header.status.clone(), values, more_follow })
 }
 
 /// What an application error's code stands for (EN 13757-3, "general application errors").

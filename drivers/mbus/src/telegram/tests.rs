@@ -55,12 +55,22 @@ fn a_short_header_and_none_at_all_leave_the_meter_unnamed() {
 fn an_encrypted_telegram_is_refused_and_a_signature_of_old_is_not() {
     let with = |low, high| [&HEADER[..10], &[low, high]].concat();
     let record: &[u8] = &[0x01, 0x13, 0x05];
-    assert_eq!(fault(0x72, &[&with(0x10, 0x05), record]), "refused: records are encrypted (security mode 5)");
-    assert_eq!(fault(0x72, &[&with(0x00, 0x07), record]), "refused: records are encrypted (security mode 7)");
+    let blocks: &[u8] = &[0x5A; 32];
+    let why = "and there is no key for them";
     assert_eq!(
-        fault(0x7A, &[&with(0x00, 0x0D)[8..], record]),
-        "refused: records are encrypted (security mode 13)"
+        fault(0x72, &[&with(0x20, 0x05), blocks]),
+        format!("refused: records are encrypted (security mode 5), {why}")
     );
+    assert_eq!(
+        fault(0x7A, &[&with(0x10, 0x07)[8..], &[0x10], blocks]),
+        format!("refused: records are encrypted (security mode 7), {why}")
+    );
+    for mode in [1, 2, 3, 4, 8, 9, 10, 13] {
+        assert_eq!(
+            fault(0x7A, &[&with(0x00, mode)[8..], record]),
+            format!("refused: records are encrypted in security mode {mode}, which is not read")
+        );
+    }
     for (low, high) in [(0x27, 0xB6), (0x00, 0x15), (0x00, 0xE0)] {
         assert!(decode(&telegram(0x72, &[&with(low, high), record])).is_ok(), "{high:02X}{low:02X}");
     }
