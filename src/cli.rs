@@ -9,6 +9,7 @@ mod decode;
 #[cfg(feature = "demo")]
 mod demo;
 mod hex;
+mod lend;
 mod outbox;
 mod read;
 mod run;
@@ -35,7 +36,7 @@ pub enum Exit {
     /// The data given is not what it should be: a telegram that does not decode, an outbox that lacks records
     /// (`EX_DATAERR`).
     Data = 65,
-    /// The meter did not give a reading (`EX_UNAVAILABLE`).
+    /// The meter did not give a reading, or the line cannot be had (`EX_UNAVAILABLE`).
     NoReading = 69,
     /// The outbox's store has failed and only a fresh process can open it (`EX_TEMPFAIL`): start again.
     TryAgain = 75,
@@ -55,7 +56,7 @@ impl From<Exit> for ExitCode {
     version,
     after_help = "Exit codes: 0 done or stopped in good order; 1 the daemon did not start, or is in the way of this \
                   command; 64 bad usage or configuration, nothing was opened; 65 a telegram that does not decode, or \
-                  an outbox that lacks records; 69 the meter gave no reading; 75 the store failed, start again."
+                  an outbox that lacks records; 69 the meter gave no reading, or the line cannot be had; 75 the store failed, start again."
 )]
 struct Args {
     #[command(subcommand)]
@@ -74,6 +75,10 @@ enum Command {
     ///
     /// Asks the running daemon; only when none runs is the port opened here.
     Read(read::Args),
+    /// Lend a line to a vendor's tool for a while; its polls pause meanwhile
+    ///
+    /// Prints where the tool finds the meters: a pty, or with --tcp an address of this machine. Needs the running daemon.
+    Lend(lend::Args),
     /// Decode a telegram written in hex
     Decode(decode::Args),
     /// Look into the outbox
@@ -131,6 +136,7 @@ pub fn main() -> ExitCode {
         Command::Check(config) => check::check(&config.config),
         Command::Config => tell(crate::config::EXAMPLE),
         Command::Read(args) => read::read(&args),
+        Command::Lend(args) => lend::lend(&args),
         Command::Decode(args) => decode::decode(&args),
         Command::Outbox(command) => outbox::run(&command),
         #[cfg(feature = "demo")]

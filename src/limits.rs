@@ -32,6 +32,10 @@ pub const SILENCE_WAIT_MAX: Duration = Duration::from_secs(4);
 /// dead adapter or serial server takes no bytes.
 pub const WRITE_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// Pause between two looks whether a port has sent everything, before its speed is changed. A character takes that long at
+/// 9600 Bd.
+pub const UNSENT_LOOK_EVERY: Duration = Duration::from_millis(1);
+
 /// Wait before a port that vanished is opened again, doubled up to the second: a replugged adapter resumes within
 /// seconds, and a failed open costs microseconds.
 pub const REOPEN_WAIT_MIN: Duration = Duration::from_millis(250);

@@ -27,6 +27,8 @@ mod kafka_broker;
 #[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
+mod lent_line;
+#[cfg(test)]
 mod outage;
 #[cfg(test)]
 mod outbox_tools;

@@ -60,9 +60,38 @@ impl Client {
     /// # Errors
     /// When the connection breaks or the answer is not understood.
     pub fn ask(&mut self, request: &Request) -> Result<Reply, AskError> {
+        self.send(request)?;
+        self.answer()
+    }
+
+    /// Asks for something that takes a while; its replies come by [`Client::next_reply`].
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub fn begin(&mut self, request: &Request) -> Result<(), AskError> {
+        self.send(request)?;
+        self.stream.get_ref().set_read_timeout(None).map_err(|source| self.socket_error(source))
+    }
+
+    /// The next reply, however long it takes; `None` when there are no more.
+    ///
+    /// # Errors
+    /// When the connection breaks or the answer is not understood.
+    pub fn next_reply(&mut self) -> Result<Option<Reply>, AskError> {
+        match self.stream.fill_buf().map(<[u8]>::is_empty) {
+            Ok(true) => Ok(None),
+            Ok(false) => self.answer().map(Some),
+            Err(source) => Err(self.socket_error(source)),
+        }
+    }
+
+    fn send(&mut self, request: &Request) -> Result<(), AskError> {
         let mut line = serde_json::to_vec(request).map_err(|source| self.answer_error(source))?;
         line.push(b'\n');
-        self.stream.get_mut().write_all(&line).map_err(|source| self.socket_error(source))?;
+        self.stream.get_mut().write_all(&line).map_err(|source| self.socket_error(source))
+    }
+
+    fn answer(&mut self) -> Result<Reply, AskError> {
         let mut answer = String::new();
         self.stream.read_line(&mut answer).map_err(|source| self.socket_error(source))?;
         if answer.is_empty() {

@@ -4,9 +4,13 @@
 //! ports and the outbox while it runs, so `weir read` and `weir outbox stats` come here first; they open port or files
 //! themselves only when nobody listens. The socket's directory decides who may connect (the unit makes it 0750).
 //!
+//! Some requests take a while and are told of as they go on: [`Request::Lend`] has a reply when it begins and one when it
+//! ends. Such a request is over when its connection is closed, and the connection with it.
+//!
 //! What it deliberately does not do: carry commands for valves. Those come signed through the return topic.
 
 mod client;
+mod lend;
 mod server;
 
 pub use client::{AskError, Client};
@@ -34,6 +38,42 @@ pub enum Request {
     OutboxStats,
     /// Lines and meters as they are now.
     Lines,
+    /// Lend a line to a vendor's tool until the time is up or the connection is closed. Polls pause meanwhile.
+    Lend(Lend),
+}
+
+/// How a line is lent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lend {
+    /// The line's name.
+    pub line: String,
+    /// For how many seconds at most.
+    pub seconds: u64,
+    /// By a TCP port of the loopback address (0: any that is free) in place of a pty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<u16>,
+    /// A speed in place of the one that the tool sets on its pty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baud: Option<u32>,
+    /// A parity in place of that of the line's first meter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parity: Option<Parity>,
+    /// Stop bits, 1 or 2, in place of those that the tool sets on its pty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_bits: Option<u8>,
+}
+
+/// The parity bit of a character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Parity {
+    /// No parity bit.
+    None,
+    /// Even parity.
+    Even,
+    /// Odd parity.
+    Odd,
 }
 
 /// What is answered. Tagged from outside, `{"read": {…}}`: with a tag inside, serde would buffer the exact numbers away.
@@ -49,9 +89,24 @@ pub enum Reply {
         /// Every line.
         lines: Vec<LineStatus>,
     },
+    /// To [`Request::Lend`]: the line is the tool's from now on.
+    Lent {
+        /// Where the tool finds it: the path of a pty, or an address.
+        place: String,
+        /// What the port is set to, such as `9600 8N1`.
+        serial: String,
+        /// When it is taken back.
+        until: Timestamp,
+    },
+    /// To [`Request::Lend`]: the line is polled again.
+    Returned {
+        /// Why.
+        why: String,
+    },
     /// The request was understood and cannot be met.
     Refused {
-        /// Why, as a code: `unknown-meter`, `busy`, `budget-spent`, `silent`, `garbled`, `refused`, `line-down`, `line-lent`, `bad-request`,
+        /// Why, as a code: `unknown-meter`, `busy`, `budget-spent`, `silent`, `garbled`, `refused`, `line-down`, `line-lent`,
+        /// `unknown-line`, `bad-request`,
         /// `closed`.
         reason: String,
         /// Why, for a person.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{OutboxReport, Reply, Request};
+use super::{OutboxReport, Reply, Request, lend};
 use crate::id::Lane;
 use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_IDLE_MAX, CONTROL_REQUEST_BYTES_MAX};
 use crate::line::{self, ReadError};
@@ -110,8 +111,30 @@ impl Drop for Server {
     }
 }
 
+/// The daemon's way to say something on a connection.
+pub(super) struct Teller(OwnedWriteHalf);
+
+impl Teller {
+    /// Says it, within [`CONTROL_IDLE_MAX`].
+    ///
+    /// # Errors
+    /// When nobody takes it.
+    pub(super) async fn tell(&mut self, reply: &Reply) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(reply)?;
+        bytes.push(b'\n');
+        timeout(CONTROL_IDLE_MAX, self.0.write_all(&bytes)).await?
+    }
+}
+
+/// Waits until nobody is at the other end any more; a request that goes on is given up by closing its connection. Whatever is
+/// said meanwhile ends it as well.
+pub(super) async fn gone(stream: &mut BufReader<OwnedReadHalf>) {
+    let _ = stream.fill_buf().await;
+}
+
 async fn converse(stream: UnixStream, served: &Served) -> io::Result<()> {
-    let mut stream = BufReader::new(stream);
+    let (heard, told) = stream.into_split();
+    let (mut stream, mut teller) = (BufReader::new(heard), Teller(told));
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -122,13 +145,14 @@ async fn converse(stream: UnixStream, served: &Served) -> io::Result<()> {
         }
         let is_whole = line.ends_with(b"\n");
         let reply = match serde_json::from_slice(&line) {
+            Ok(Request::Lend(lend)) if is_whole => {
+                return lend::lend(&lend, served, &mut stream, &mut teller).await;
+            }
             Ok(request) if is_whole => answer(request, served).await,
             Ok(_) => refused("bad-request", "the request's line has no end"),
             Err(error) => refused("bad-request", error),
         };
-        let mut bytes = serde_json::to_vec(&reply)?;
-        bytes.push(b'\n');
-        timeout(CONTROL_IDLE_MAX, stream.write_all(&bytes)).await??;
+        teller.tell(&reply).await?;
         if !is_whole {
             return Ok(());
         }
@@ -146,6 +170,7 @@ async fn answer(request: Request, served: &Served) -> Reply {
             })),
             Err(closed) => refused("closed", closed),
         },
+        Request::Lend(_) => refused("bad-request", "not here"),
         Request::Lines => Reply::Lines { lines: served.lines.iter().map(line::Handle::status).collect() },
     }
 }
@@ -171,7 +196,7 @@ fn reason(error: &ReadError) -> &'static str {
     }
 }
 
-fn refused(reason: &str, detail: impl ToString) -> Reply {
+pub(super) fn refused(reason: &str, detail: impl ToString) -> Reply {
     Reply::Refused { reason: reason.to_owned(), detail: detail.to_string() }
 }
 

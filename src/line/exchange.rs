@@ -2,7 +2,7 @@
 //!
 //! 1. Whatever has arrived unasked is read and thrown away, and the silence owed to the protocol is kept, counted from
 //!    the last byte that passed in either direction.
-//! 2. The request is written; it ends on the wire its bytes × character time later. Its echo is taken off.
+//! 2. The port is set to the meter's serial parameters, where they differ. The request is written; it ends on the wire its bytes × character time later. Its echo is taken off.
 //! 3. The answer's first byte may take the answer window and the adapter's allowance from there. After it, the frame's
 //!    own length says how long to wait: for the wire time of what is missing, and a pause forgiven. So a whole frame
 //!    ends the wait with its last byte, and no time-out ever stands between two good polls.
@@ -23,7 +23,7 @@ use super::port::Port;
 use crate::clock::{Alarm, Moment, now};
 use crate::limits::{
     FRAME_BYTES_MAX, LINE_TURN, PAUSE_IN_FRAME, REPEATS_MAX, REQUEST_BYTES_HEARD_MAX, SILENCE_WAIT_MAX,
-    WRITE_WAIT_MAX,
+    UNSENT_LOOK_EVERY, WRITE_WAIT_MAX,
 };
 use crate::pulse::Pulse;
 
@@ -56,11 +56,25 @@ impl Wire {
         Ok(Self { port, alarm: Alarm::new()?, pulse, last_byte: now(), bytes: 0 })
     }
 
-    /// Sets the serial parameters of the meter that is asked next.
+    /// Sets the serial parameters of what is sent next, where they differ, once what was sent before has left the port:
+    /// a change of speed would spoil bytes that still wait in it.
     ///
     /// # Errors
     /// [`Fault::LineDown`].
-    pub(super) fn configure(&mut self, serial: &Serial) -> Result<(), Fault> {
+    pub(super) async fn configure(&mut self, serial: &Serial) -> Result<(), Fault> {
+        if self.port.is_set_to(serial) {
+            return Ok(());
+        }
+        // For what the kernel cannot see: the chip's own buffer.
+        self.alarm.until(self.last_byte).await;
+        let give_up = now() + WRITE_WAIT_MAX;
+        while self.port.has_unsent() {
+            if now() > give_up {
+                return Err(Fault::LineDown { why: "port does not send".into() });
+            }
+            self.pulse.beat();
+            self.alarm.until(now() + UNSENT_LOOK_EVERY).await;
+        }
         self.port.configure(serial).map_err(down)
     }
 
@@ -129,8 +143,9 @@ impl Wire {
         Ok(())
     }
 
-    /// Writes a request and returns the moment at which it ends on the wire.
+    /// Writes a request, with these serial parameters, and returns the moment at which it ends on the wire.
     pub(super) async fn send(&mut self, request: &[u8], serial: &Serial) -> Result<Moment, Fault> {
+        self.configure(serial).await?;
         let on_wire = serial.characters(request.len());
         let begun = now();
         let give_up = begun + on_wire + WRITE_WAIT_MAX;

@@ -45,6 +45,7 @@ pub struct Terms {
 /// A line in the hands of a job.
 pub struct Lent<'a> {
     pub(super) wire: &'a mut Wire,
+    pub(super) usual: Serial,
     pub(super) adapter_allowance: Duration,
     pub(super) echo: bool,
     pub(super) ending: watch::Receiver<bool>,
@@ -52,23 +53,24 @@ pub struct Lent<'a> {
 
 impl Lent<'_> {
     /// The line as a driver sees it, on these terms. Requests whose answer stays away are repeated until the job is to end.
-    ///
-    /// # Errors
-    /// [`Fault::LineDown`] when the port cannot be set so.
-    pub fn on(&mut self, terms: &Terms) -> Result<impl Line + '_, Fault> {
+    pub fn on(&mut self, terms: &Terms) -> impl Line + '_ {
         let Terms { serial, timing, repeats } = *terms;
-        self.wire.configure(&serial)?;
         let (adapter_allowance, echo) = (self.adapter_allowance, self.echo);
         let manner = Manner { serial, timing, adapter_allowance, echo, repeats };
-        Ok(Exchange::new(self.wire, manner.bounded(), &self.ending))
+        Exchange::new(self.wire, manner.bounded(), &self.ending)
     }
 
-    /// Sets the port's serial parameters, for bytes that are passed as they are.
+    /// The serial parameters of the line's first meter, or those that most meters have.
+    pub fn usual(&self) -> Serial {
+        self.usual
+    }
+
+    /// Sets the port's serial parameters, for bytes that are listened to. Writing sets them as well.
     ///
     /// # Errors
     /// [`Fault::LineDown`] when the port cannot be set so.
-    pub fn configure(&mut self, serial: &Serial) -> Result<(), Fault> {
-        self.wire.configure(serial)
+    pub async fn configure(&mut self, serial: &Serial) -> Result<(), Fault> {
+        self.wire.configure(serial).await
     }
 
     /// The next bytes as they come, at least one. Safe to drop half-way.
@@ -79,7 +81,7 @@ impl Lent<'_> {
         self.wire.pass_in(buffer).await
     }
 
-    /// Writes bytes as they are and returns when the port has taken them. `serial` says how long they are on the wire.
+    /// Writes bytes as they are, with these serial parameters, and returns when the port has taken them.
     ///
     /// # Errors
     /// [`Fault::LineDown`], also when the port takes no bytes.

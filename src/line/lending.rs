@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use weir_meter::Serial;
 use weir_wire::stored::What;
 
 use super::exchange::Wire;
@@ -76,7 +77,8 @@ impl Task {
         let (tell, ending) = watch::channel(false);
         let (adapter_allowance, echo) = (self.adapter_allowance, self.echo);
         let time_max = job.time_max().min(LINE_LENT_MAX);
-        let mut lent = Lent { wire, adapter_allowance, echo, ending };
+        let usual = self.stations.first().map_or(Serial::DEFAULT, |station| station.manner.serial);
+        let mut lent = Lent { wire, usual, adapter_allowance, echo, ending };
         let mut stopping = self.stopping.clone();
         let over = async {
             let end = tokio::select! {

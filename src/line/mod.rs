@@ -35,6 +35,7 @@ mod health;
 mod job;
 mod lending;
 mod once;
+mod pass_through;
 mod poll;
 mod port;
 mod queue;
@@ -42,12 +43,14 @@ mod reading;
 mod schedule;
 mod status;
 mod task;
+mod tool;
 
 pub use config::{Config, Meter, Port};
 pub use handle::{Handle, ReadError};
 pub use health::MeterState;
 pub use job::{Ending, Job, JobError, Lent, Terms};
 pub use once::{read_once, run_once};
+pub use pass_through::{Fixed, PassThrough};
 pub use status::{Counters, LastFault, LastReading, LineStatus, MeterStatus};
 pub use task::start;
 

@@ -1,7 +1,7 @@
 //! One poll, or one job, without a line's task: what `weir read` and `weir scan` do when no daemon runs.
 
 use tokio::sync::watch;
-use weir_meter::Fault;
+use weir_meter::{Fault, Serial};
 use weir_wire::stored::Reading;
 
 use super::config::Config;
@@ -22,7 +22,6 @@ pub async fn read_once(config: Config, meter: &str) -> Result<Reading, Fault> {
     let mut wanted = wanted.ok_or_else(|| Fault::refused(format!("no meter {meter:?} on line {name:?}")))?;
     let line_down = |error: std::io::Error| Fault::LineDown { why: format!("{port}: {error}") };
     let mut wire = Wire::open(&port, Pulse::new("read")).await.map_err(line_down)?;
-    wire.configure(&wanted.serial)?;
     let manner = Manner::new(&wanted, adapter_allowance, echo, repeats);
     let (_running, stopping) = watch::channel(false);
     let mut exchange = Exchange::new(&mut wire, manner, &stopping);
@@ -49,7 +48,8 @@ pub async fn run_once<J: Job>(config: &Config, mut job: J) -> Result<J::Output, 
     let mut wire = Wire::open(&config.port, Pulse::new("job")).await.map_err(line_down)?;
     let (tell, ending) = watch::channel(false);
     let (adapter_allowance, echo) = (config.adapter_allowance, config.echo);
-    let mut lent = Lent { wire: &mut wire, adapter_allowance, echo, ending };
+    let usual = config.meters.first().map_or(Serial::DEFAULT, |meter| meter.serial);
+    let mut lent = Lent { wire: &mut wire, usual, adapter_allowance, echo, ending };
     let time_max = job.time_max().min(LINE_LENT_MAX);
     let too_long = async {
         tokio::time::sleep(time_max).await;

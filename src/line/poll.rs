@@ -66,26 +66,18 @@ impl Task {
             }
             tokio::time::sleep(LINE_STOP_MAX).await;
         };
-        let mut done = Done {
-            result: wire.configure(&serial).map(|()| Answer::default()),
-            repeated: 0,
-            frames: Vec::new(),
-            began,
+        let mut exchange =
+            Exchange::new(wire, super::exchange::Manner { repeats, ..manner.clone() }, &self.stopping);
+        let result = tokio::select! {
+            biased;
+            result = driver.read(&mut exchange) => result,
+            () = too_long => Err(Fault::LineDown { why: "line is being stopped".into() }),
         };
-        if done.result.is_ok() {
-            let mut exchange =
-                Exchange::new(wire, super::exchange::Manner { repeats, ..manner.clone() }, &self.stopping);
-            done.result = tokio::select! {
-                biased;
-                result = driver.read(&mut exchange) => result,
-                () = too_long => Err(Fault::LineDown { why: "line is being stopped".into() }),
-            };
-            (done.repeated, done.frames) = (exchange.repeated, std::mem::take(&mut exchange.frames));
-        }
+        let (repeated, frames) = (exchange.repeated, std::mem::take(&mut exchange.frames));
         self.busy += clock::now().since(began);
         let passed = usize::try_from(wire.bytes.saturating_sub(bytes_before)).unwrap_or(usize::MAX);
         self.wire_time += serial.characters(passed);
-        Some(done)
+        Some(Done { result, repeated, frames, began })
     }
 
     fn count(&mut self, pick: &Pick<ReadRequest>, done: &Done) {

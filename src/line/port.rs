@@ -72,6 +72,19 @@ impl Port {
         }
     }
 
+    /// Whether these are the parameters that it was last set to.
+    pub(super) fn is_set_to(&self, serial: &Serial) -> bool {
+        self.serial.as_ref() == Some(serial)
+    }
+
+    /// Whether bytes wait in the kernel to be sent. A port that does not tell has none.
+    pub(super) fn has_unsent(&self) -> bool {
+        match &self.stream {
+            Stream::Serial(stream) => stream.bytes_to_write().is_ok_and(|waiting| waiting > 0),
+            _ => false,
+        }
+    }
+
     /// Sets the serial parameters, where they differ from what the port has.
     ///
     /// # Errors

@@ -48,7 +48,7 @@ impl Job for Search {
                 Mbus::new(weir_mbus::Address::primary(address).unwrap(), weir_mbus::Options::default());
             let timing = driver.timing(&Serial::DEFAULT);
             let terms = Terms { serial: Serial::DEFAULT, timing, repeats: 0 };
-            let mut line = line.on(&terms).unwrap();
+            let mut line = line.on(&terms);
             self.found.push(driver.read(&mut line).await);
         }
     }
