@@ -4,10 +4,19 @@
 //! |---|---|
 //! | C 01, DI 901F | C 81, L 16: volume and volume at the settlement day (each four BCD bytes, 0.01 m³, unit 2C), clock (7), ST (2) |
 //! | C 01, DI D120 to D12B | C 81, L 08: volume at one of the last twelve settlements, unit 2C |
-//! | C 01, DI 8103 and 8104 | C 81, L 04: day 01 |
+//! | C 01, DI D200 to D27F | the same, of a longer memory |
+//! | C 01, DI D300 to D37F and D400 to D47F | C 81, L 1A: clock (7), volume, flow (each four BCD bytes and a unit, the flow 0.0001 m³/h), temperature and pressure (three BCD bytes each) |
+//! | C 01, DI 8102 | C 81, L 12: price, step, price, step, price (three BCD bytes each) |
+//! | C 01, DI 8103 and 8104 | C 81, L 04: settlement day and reading day, 01 until written |
+//! | C 01, DI 8105 | C 81, L 12: sequence (1), last purchase, all, left (each four BCD bytes, 0.01), ST |
+//! | C 09, DI 8106 | C 89, L 04: key version 00 |
 //! | C 03, DI 810A | C 83, L 03; the address is in the address field |
 //! | C 04, DI A017 with 55 or 99 | C 84, L 05: opens or closes the valve; ST after it |
 //! | C 04, DI A015 with a clock | C 84, L 03: sets the clock |
+//! | C 04, DI A010 with a table as in 8102, and a day | C 84, L 05: ST after it |
+//! | C 04, DI A011 and A012 with a day | C 84, L 03: sets settlement day, reading day |
+//! | C 04, DI A013 with sequence and amount | C 84, L 08: the same again; credited when the sequence is a new one |
+//! | C 15, DI A018 with an address | C 95, L 03, from the new address |
 //! | anything else | C + 40, L 03: SER and ST, no DI |
 //!
 //! DI goes in either byte order and comes back in the one asked (`di_order` restricts that: an order not understood
@@ -21,6 +30,7 @@
 //!
 //! They differ in the meter type byte only: `cold` 10, `hot` 11, `drinking` 12, `reclaimed` 13.
 
+mod held;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +40,8 @@ use jiff::civil::DateTime;
 use crate::bus::{Answer, Recognition, RegisterSaid, Snapshot, Valve, by_length};
 use crate::mbus::{bcd, checksum};
 use crate::{DiOrder, Protocol};
+
+use held::Held;
 
 /// Two decimals, always.
 pub(crate) const DECIMALS: u32 = 2;
@@ -42,6 +54,7 @@ const STOP: u8 = 0x16;
 const ANY: u8 = 0xAA;
 const ALL_UNANSWERED: [u8; 7] = [0x99; 7];
 const CUBIC_METRES: u8 = 0x2C;
+const CUBIC_METRES_PER_HOUR: u8 = 0x35;
 /// The most data a read may have by the standard.
 const DATA_BYTES_MAX: u8 = 0x64;
 
@@ -117,11 +130,20 @@ pub(crate) struct Slave {
     preamble: u8,
     valve: Valve,
     clock_set_by: SignedDuration,
+    held: Held,
 }
 
 impl Slave {
     pub(crate) fn new(address: [u8; 7], model: Model, order: DiOrder, preamble: u8) -> Self {
-        Self { address, model, order, preamble, valve: Valve::Open, clock_set_by: SignedDuration::ZERO }
+        Self {
+            address,
+            model,
+            order,
+            preamble,
+            valve: Valve::Open,
+            clock_set_by: SignedDuration::ZERO,
+            held: Held::default(),
+        }
     }
 
     /// Whether a whole, valid frame is for this slave, and not the answer of another.
@@ -164,7 +186,23 @@ impl Slave {
             (0x01, 0xD120..=0xD12B, []) => {
                 answer.extend(volume(snapshot.due_volume / (u64::from(di - 0xD120) + 1)));
             }
-            (0x01, 0x8103 | 0x8104, []) => answer.push(0x01),
+            (0x01, 0xD200..=0xD27F, []) => {
+                answer.extend(volume(snapshot.due_volume / (u64::from(di - 0xD200) + 1)));
+            }
+            (0x01, 0xD300..=0xD37F | 0xD400..=0xD47F, []) => answer.extend(self.frozen(di, snapshot)),
+            (0x01 | 0x09, 0x8102..=0x8106, []) => {
+                answer.extend(self.held.read(c, di)?);
+                if di == 0x8105 {
+                    answer.extend(self.status(snapshot));
+                }
+            }
+            (0x04, 0xA010..=0xA013, written) => {
+                answer.extend(self.held.write(di, written)?);
+                if di == 0xA010 {
+                    answer.extend(self.status(snapshot));
+                }
+            }
+            (0x15, 0xA018, address) if is_bcd(address) => self.address = address.try_into().ok()?,
             (0x03, 0x810A, []) => {}
             (0x04, 0xA017, [0x55]) => self.turn(Valve::Open, snapshot, &mut answer),
             (0x04, 0xA017, [0x99]) => self.turn(Valve::Closed, snapshot, &mut answer),
@@ -185,7 +223,7 @@ impl Slave {
 
     /// The identifier in reading order. The high bytes in use occur as no identifier's low byte, so the order shows.
     fn data_identifier(&self, [first, second]: [u8; 2]) -> Option<u16> {
-        let is_high = |byte| matches!(byte, 0x81 | 0x90 | 0xA0 | 0xD1);
+        let is_high = |byte| matches!(byte, 0x81 | 0x90 | 0xA0 | 0xD1..=0xD4);
         if is_high(first) && self.order != DiOrder::LowFirst {
             Some(u16::from_be_bytes([first, second]))
         } else if is_high(second) && self.order != DiOrder::HighFirst {
@@ -193,6 +231,17 @@ impl Slave {
         } else {
             None
         }
+    }
+
+    /// A record frozen so many days ago: 18.50 °C and 0.35 of a unit that no source names.
+    fn frozen(&self, di: u16, snapshot: &Snapshot) -> Vec<u8> {
+        let back = u64::from(di & 0x7F) + 1;
+        let days = SignedDuration::from_hours(24 * i64::from(di & 0x7F) + 24);
+        let [f0, f1, f2, f3] = bcd(u64::from(snapshot.flow_l_per_h) * 10);
+        let mut record = self.clock(snapshot.clock.saturating_sub(days)).to_vec();
+        record.extend(volume(snapshot.due_volume / back));
+        record.extend([f0, f1, f2, f3, CUBIC_METRES_PER_HOUR, 0x50, 0x18, 0x00, 0x35, 0x00, 0x00]);
+        record
     }
 
     fn status(&self, snapshot: &Snapshot) -> [u8; 2] {
@@ -247,6 +296,10 @@ fn parts(frame: &[u8]) -> Option<Parts<'_>> {
 fn volume(hundredths: u64) -> [u8; 5] {
     let [b0, b1, b2, b3] = bcd(hundredths);
     [b0, b1, b2, b3, CUBIC_METRES]
+}
+
+fn is_bcd(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| byte >> 4 <= 9 && byte & 0x0F <= 9)
 }
 
 fn clock_of(bytes: &[u8]) -> Option<DateTime> {

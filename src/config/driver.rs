@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use weir_cjt188::Cjt188;
 use weir_mbus::{Mbus, Options};
-use weir_meter::{Driver, Parity, Serial, StopBits};
+use weir_meter::{Driver, Parity, ProfileFault, Serial, StopBits};
 use weir_modbus::Modbus;
 
 use super::file::{Framing, Protocol};
@@ -144,18 +144,26 @@ fn modbus_profile(
     let (file, text) = profile_file(typed, key, findings)?;
     match weir_modbus::Profile::parse(&text) {
         Ok(profile) => Some(profile),
-        Err(faults) => {
-            for fault in faults {
-                let place = Place { file, start: fault.span.start, end: fault.span.end };
-                let notice = findings.fault(&place, fault.message);
-                notice.also(&typed.place, "the profile of this meter");
-                if let Some(hint) = fault.hint {
-                    notice.hint(hint);
-                }
-            }
-            None
+        Err(faults) => tell_faults(typed, file, faults, findings),
+    }
+}
+
+/// Each fault of a profile at its place in the profile's own file.
+fn tell_faults<T>(
+    typed: &At<String>,
+    file: usize,
+    faults: Vec<ProfileFault>,
+    findings: &mut Findings,
+) -> Option<T> {
+    for fault in faults {
+        let place = Place { file, start: fault.span.start, end: fault.span.end };
+        let notice = findings.fault(&place, fault.message);
+        notice.also(&typed.place, "the profile of this meter");
+        if let Some(hint) = fault.hint {
+            notice.hint(hint);
         }
     }
+    None
 }
 
 fn cjt188(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings) -> Option<Built> {
@@ -205,14 +213,10 @@ fn cjt188_profile(typed: &At<String>, key: &Path, findings: &mut Findings) -> Op
         }
         return shipped?.ok();
     }
-    let (_, text) = profile_file(typed, key, findings)?;
+    let (file, text) = profile_file(typed, key, findings)?;
     match weir_cjt188::Profile::parse(&text) {
         Ok(profile) => Some(profile),
-        Err(error) => {
-            let message = format!("profile {}: {}", key.display(), error.to_string().trim_end());
-            findings.fault(&typed.place, message);
-            None
-        }
+        Err(faults) => tell_faults(typed, file, faults, findings),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use weir_meter::ProfileFault;
+
 /// A Modbus register profile.
 ///
 /// # Errors
@@ -13,26 +15,29 @@ pub fn modbus_profile(name_or_path: &str) -> Result<weir_modbus::Profile, String
         return shipped.ok_or_else(|| unknown(name_or_path, &names));
     }
     let text = read(name_or_path)?;
-    weir_modbus::Profile::parse(&text).map_err(|faults| {
-        let line = |fault: &weir_modbus::ProfileFault| {
-            let (line, column) = fault.position(&text);
-            format!("{name_or_path}:{line}:{column}: {fault}")
-        };
-        faults.iter().map(line).collect::<Vec<_>>().join("\n")
-    })
+    weir_modbus::Profile::parse(&text).map_err(|faults| in_lines(name_or_path, &text, &faults))
 }
 
 /// A CJ/T 188 dialect.
 ///
 /// # Errors
-/// Why there is none, in words for a person.
+/// Why there is none, in words for a person, every fault on a line of its own.
 pub fn cjt188_profile(name_or_path: &str) -> Result<weir_cjt188::Profile, String> {
     if !super::driver::is_path(name_or_path) {
         let names: Vec<&str> = weir_cjt188::Profile::BUILT_IN.iter().map(|(name, _)| *name).collect();
         let shipped = weir_cjt188::Profile::built_in(name_or_path).and_then(Result::ok);
         return shipped.ok_or_else(|| unknown(name_or_path, &names));
     }
-    weir_cjt188::Profile::parse(&read(name_or_path)?).map_err(|error| format!("{name_or_path}: {error}"))
+    let text = read(name_or_path)?;
+    weir_cjt188::Profile::parse(&text).map_err(|faults| in_lines(name_or_path, &text, &faults))
+}
+
+fn in_lines(path: &str, text: &str, faults: &[ProfileFault]) -> String {
+    let line = |fault: &ProfileFault| {
+        let (line, column) = fault.position(text);
+        format!("{path}:{line}:{column}: {fault}")
+    };
+    faults.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn read(path: &str) -> Result<String, String> {

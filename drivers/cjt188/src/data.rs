@@ -8,12 +8,14 @@ use weir_meter::{Answer, Fault};
 use weir_wire::{Content, Identity, Medium, Number, Quantity, Raw, Unit, Value};
 
 use self::clock::{Clock, clock};
-use crate::frame::{ERROR, Frame, READ};
+use crate::bcd::bcd;
+use crate::frame::Frame;
+use crate::request::name_of;
 use crate::status::{in_words, status};
 use crate::units::{quantity_of, unit_of};
 use crate::{Address, ByteOrder, Profile};
 
-mod clock;
+pub(crate) mod clock;
 
 /// Data identifier of the metering data.
 pub const DI_METERING: u16 = 0x901F;
@@ -47,11 +49,8 @@ pub fn di_of(data: &[u8]) -> Option<u16> {
     }
 }
 
-fn refusal(frame: &Frame<'_>, profile: &Profile) -> Fault {
-    let what = match frame.control & !ERROR & 0x7F {
-        READ => "the read".to_owned(),
-        function => format!("function {function:02X}"),
-    };
+pub(crate) fn refusal(frame: &Frame<'_>, profile: &Profile) -> Fault {
+    let what = name_of(frame.control);
     match frame.data {
         [_, st0, st1] | [st0, st1] => {
             Fault::refused(format!("error answer to {what}: {}", in_words([*st0, *st1], &profile.status)))
@@ -94,19 +93,28 @@ fn values(frame: &Frame<'_>, profile: &Profile) -> Result<Answer, Fault> {
     let after_di = frame.data.get(2..).unwrap_or_default();
     let ser_bytes = match (di, after_di.len()) {
         // The metering data tell by their length whether SER is there, whatever the profile expects.
-        (DI_METERING, VOLUME_BYTES | HEAT_BYTES) => 0,
-        (DI_METERING, length) if length == VOLUME_BYTES + 1 || length == HEAT_BYTES + 1 => 1,
+        (DI_METERING, VOLUME_BYTES | SHORT_HEAT_BYTES | HEAT_BYTES) => 0,
+        (DI_METERING, length)
+            if matches!(length.checked_sub(1), Some(VOLUME_BYTES | SHORT_HEAT_BYTES | HEAT_BYTES)) =>
+        {
+            1
+        }
         _ => profile.ser_bytes(),
     };
     let payload = after_di.get(ser_bytes..).unwrap_or_default();
+    // Counted from 1 for the latest.
+    let back = u64::from(di & 0x7F) + 1;
     let is_heat = matches!(frame.address.meter_type(), 0x20..=0x22);
     let mut reader = Reader { rest: payload, profile, answer: Answer::default() };
     match (di, payload.len()) {
         (DI_METERING, VOLUME_BYTES) => reader.volume_layout(),
         (DI_METERING, HEAT_BYTES) if is_heat => reader.heat_layout(),
+        (DI_METERING, SHORT_HEAT_BYTES) if is_heat => reader.short_heat_layout(),
         (DI_METERING, 0) => return Err(Fault::refused("the answer has no metering data in it")),
         // D120 to D12B: what the meter showed at the last, last but one, … settlement day.
         (0xD120..=0xD12B, 5) => reader.measured(TOTAL, (di - 0xD11F).into()),
+        (0xD200..=0xD27F, 5) => reader.measured(TOTAL, back),
+        (0xD300..=0xD37F | 0xD400..=0xD47F, FROZEN_BYTES) if !is_heat => reader.frozen(back),
         // Answers to the price table, counter base and valve writes.
         (0xA010 | 0xA016 | 0xA017, 2) => reader.status(),
         (_, 0) => {}
@@ -119,6 +127,12 @@ fn values(frame: &Frame<'_>, profile: &Profile) -> Result<Answer, Fault> {
 const VOLUME_BYTES: usize = 5 + 5 + 7 + 2;
 /// 901F of heat meters: five values with unit, two temperatures, hours, clock, status.
 const HEAT_BYTES: usize = 5 * 5 + 3 * 3 + 7 + 2;
+/// 901F of heat meters in ng-gateway: power and flow of three bytes, temperatures of two, hours of four.
+const SHORT_HEAT_BYTES: usize = 3 * 5 + 2 * 4 + 2 * 2 + 4 + 7 + 2;
+/// D3xx and D4xx of water and gas meters: clock, total, flow, temperature, pressure.
+const FROZEN_BYTES: usize = 7 + 5 + 5 + 3 + 3;
+/// Decimal places of the flow in the short layout of heat meters.
+const SHORT_FLOW_PLACES: u8 = 3;
 
 /// What a meter counts.
 const TOTAL: &[Quantity] = &[Quantity::Volume, Quantity::Energy];
@@ -138,8 +152,7 @@ impl<'a> Reader<'a> {
         self.status();
     }
 
-    /// The layout of implementations of the 2004 edition. One of the 2018 edition (shiyuecamus/ng-gateway, a921c6dd) has
-    /// temperatures of two bytes and hours of four.
+    /// The layout of implementations of the 2004 edition.
     fn heat_layout(&mut self) {
         self.measured(&[Quantity::Energy], 1);
         self.measured(&[Quantity::Energy], 0);
@@ -147,11 +160,42 @@ impl<'a> Reader<'a> {
         self.measured(&[Quantity::VolumeFlow], 0);
         self.measured(&[Quantity::Volume], 0);
         let places = self.profile.places;
-        self.plain(Quantity::FlowTemperature, Unit::Celsius, places);
-        self.plain(Quantity::ReturnTemperature, Unit::Celsius, places);
-        self.plain(Quantity::OperatingTime, Unit::Hour, 0);
+        self.plain(Quantity::FlowTemperature, 3, Unit::Celsius, places, 0);
+        self.plain(Quantity::ReturnTemperature, 3, Unit::Celsius, places, 0);
+        self.plain(Quantity::OperatingTime, 3, Unit::Hour, 0, 0);
         self.clock();
         self.status();
+    }
+
+    /// The layout of an implementation of the 2018 edition (shiyuecamus/ng-gateway, a921c6dd, `di_schema.rs`).
+    fn short_heat_layout(&mut self) {
+        let places = self.profile.places;
+        self.measured(&[Quantity::Energy], 1);
+        self.measured(&[Quantity::Energy], 0);
+        self.digits(3, &[Quantity::Power], 0, places);
+        self.digits(3, &[Quantity::VolumeFlow], 0, SHORT_FLOW_PLACES);
+        self.measured(&[Quantity::Volume], 0);
+        self.plain(Quantity::FlowTemperature, 2, Unit::Celsius, places, 0);
+        self.plain(Quantity::ReturnTemperature, 2, Unit::Celsius, places, 0);
+        self.plain(Quantity::OperatingTime, 4, Unit::Hour, 0, 0);
+        self.clock();
+        self.status();
+    }
+
+    /// A frozen record of the 2018 edition (the same source). It names no unit for the pressure, so that stays bytes.
+    fn frozen(&mut self, back: u64) {
+        let bytes = self.take(7);
+        let frozen_at = match clock(bytes, self.profile.clock_order) {
+            Clock::Tells(time) => Content::DateTime(time),
+            Clock::None => Content::Invalid("no clock".into()),
+            Clock::Wrong(why) => Content::Invalid(why),
+        };
+        self.push(Value { storage: back, ..Value::new(Quantity::DateTime, frozen_at) }, bytes);
+        self.measured(TOTAL, back);
+        self.measured(&[Quantity::VolumeFlow], back);
+        self.plain(Quantity::FlowTemperature, 3, Unit::Celsius, self.profile.places, back);
+        let bytes = self.take(3);
+        self.push(Value { storage: back, ..Value::new(Quantity::Pressure, Content::Opaque) }, bytes);
     }
 
     fn take(&mut self, count: usize) -> &'a [u8] {
@@ -162,17 +206,20 @@ impl<'a> Reader<'a> {
 
     /// Four bytes of digits and a unit that must be one for what belongs here.
     fn measured(&mut self, belongs: &[Quantity], storage: u64) {
-        let bytes = self.take(5);
+        let flow_places = self.profile.flow_places;
+        self.digits(4, belongs, storage, flow_places);
+    }
+
+    /// So many bytes of digits and a unit.
+    fn digits(&mut self, count: usize, belongs: &[Quantity], storage: u64, flow_places: u8) {
+        let bytes = self.take(count + 1);
         let (code, digits) = bytes.split_last().unwrap_or((&0, &[]));
         let named = unit_of(*code, self.profile);
         let quantity = named.as_ref().and_then(|named| quantity_of(&named.unit));
         let (quantity, content, unit) = match (named, quantity) {
             (Some(named), Some(quantity)) if belongs.contains(&quantity) => {
-                let places = if quantity == Quantity::VolumeFlow {
-                    self.profile.flow_places
-                } else {
-                    self.profile.places
-                };
+                let is_flow = quantity == Quantity::VolumeFlow;
+                let places = if is_flow { flow_places } else { self.profile.places };
                 let exponent = i32::from(named.power) - i32::from(places);
                 (quantity, number(digits, self.profile.value_order, exponent), Some(named.unit))
             }
@@ -188,11 +235,11 @@ impl<'a> Reader<'a> {
         self.push(Value { unit, storage, ..Value::new(quantity, content) }, bytes);
     }
 
-    /// Three bytes of digits whose unit is fixed.
-    fn plain(&mut self, quantity: Quantity, unit: Unit, places: u8) {
-        let bytes = self.take(3);
+    /// Digits whose unit is fixed.
+    fn plain(&mut self, quantity: Quantity, count: usize, unit: Unit, places: u8, storage: u64) {
+        let bytes = self.take(count);
         let content = number(bytes, self.profile.value_order, -i32::from(places));
-        self.push(Value { unit: Some(unit), ..Value::new(quantity, content) }, bytes);
+        self.push(Value { unit: Some(unit), storage, ..Value::new(quantity, content) }, bytes);
     }
 
     fn clock(&mut self) {
@@ -224,19 +271,6 @@ fn number(digits: &[u8], order: ByteOrder, exponent: i32) -> Content {
     match bcd(digits, order).and_then(|digits| Number::scaled(digits.into(), exponent).ok()) {
         Some(number) => Content::Number(number),
         None => Content::Invalid(format!("{} are no decimal digits", Raw(digits.to_vec()))),
-    }
-}
-
-/// The number that these BCD bytes spell, if each nibble is a digit. At most eight bytes.
-fn bcd(bytes: &[u8], order: ByteOrder) -> Option<u64> {
-    let append = |number: Option<u64>, byte: &u8| {
-        let (high, low) = (byte >> 4, byte & 0x0F);
-        let number = number.filter(|_| high <= 9 && low <= 9)?;
-        number.checked_mul(100)?.checked_add(u64::from(high * 10 + low))
-    };
-    match order {
-        ByteOrder::LowFirst => bytes.iter().rev().fold(Some(0), append),
-        ByteOrder::HighFirst => bytes.iter().fold(Some(0), append),
     }
 }
 

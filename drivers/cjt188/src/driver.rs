@@ -1,4 +1,5 @@
-//! The driver: asks one meter for its metering data, with one exchange a poll.
+//! The driver: asks one meter for its metering data, with one exchange a poll. What else a meter can be asked and told
+//! stands in `orders`, over the exchange of this file.
 //!
 //! Each new request carries the next serial number, and the line repeats a request unchanged. So an answer that comes
 //! after its time-out is told from the one waited for, except with meters that do not repeat the number.
@@ -8,10 +9,10 @@ use std::time::Duration;
 
 use weir_meter::{Answer, Ask, Driver, Fault, Line, Load, Serial, Timing, async_trait};
 
-use crate::data::{DI_METERING, decode};
-use crate::frame::{READ, SHORTEST, encode};
+use crate::data::decode;
+use crate::frame::SHORTEST;
 use crate::recognise::{Expected, recognise};
-use crate::{Address, DiOrder, Profile, Ser};
+use crate::{Address, DiOrder, Profile, Request, Ser};
 
 /// From the request's end to the answer's first byte.
 ///
@@ -33,12 +34,12 @@ const FAILURES_BEFORE_NEW_PROBE: u32 = 3;
 /// One meter that speaks CJ/T 188.
 #[derive(Clone, Debug)]
 pub struct Cjt188 {
-    address: Address,
-    profile: Arc<Profile>,
+    pub(crate) address: Address,
+    pub(crate) profile: Arc<Profile>,
     /// The serial number of the next request.
     ser: u8,
     /// With [`DiOrder::Auto`]: the order that the meter answered.
-    answered: Option<DiOrder>,
+    pub(crate) answered: Option<DiOrder>,
     /// Polls without a reading since the last one with.
     failures: u32,
 }
@@ -50,7 +51,7 @@ impl Cjt188 {
     }
 
     /// The byte order to ask in, and the one to try when that fails.
-    fn orders(&self) -> (DiOrder, Option<DiOrder>) {
+    pub(crate) fn orders(&self) -> (DiOrder, Option<DiOrder>) {
         let first = match (self.profile.di_order, self.answered) {
             (DiOrder::Auto, Some(answered)) => answered,
             (DiOrder::Auto, None) => DiOrder::LowFirst,
@@ -61,7 +62,7 @@ impl Cjt188 {
         (first, (self.answered.is_none() || is_turn).then_some(other))
     }
 
-    async fn read_either(&mut self, line: &mut dyn Line) -> Result<Answer, Fault> {
+    pub(crate) async fn read_either(&mut self, line: &mut dyn Line) -> Result<Answer, Fault> {
         let (first, second) = self.orders();
         let fault = match (self.read_as(line, first).await, second) {
             // What a meter does with an identifier it does not know: nothing, or an error answer.
@@ -76,23 +77,33 @@ impl Cjt188 {
     }
 
     async fn read_as(&mut self, line: &mut dyn Line, order: DiOrder) -> Result<Answer, Fault> {
-        let ser = self.ser;
-        self.ser = self.ser.wrapping_add(1);
-        let di = match order {
-            DiOrder::HighFirst => DI_METERING.to_be_bytes(),
-            DiOrder::LowFirst | DiOrder::Auto => DI_METERING.to_le_bytes(),
-        };
-        let mut data = di.to_vec();
-        if self.profile.ser != Ser::Omitted {
-            data.push(ser);
-        }
-        let request = encode(self.profile.wake_up_bytes, &self.address, READ, &data);
-        let expected =
-            Expected { address: self.address, ser: (self.profile.ser == Ser::Echoed).then_some(ser) };
-        let ask = Ask { request: &request, recognise: &|received| recognise(received, &expected) };
-        let answer = decode(&line.exchange(ask).await?, &self.profile)?;
+        let telegram = self.exchange(line, &Request::metering(), order, None).await?;
+        let answer = decode(&telegram, &self.profile)?;
         self.answered = Some(order);
         Ok(answer)
+    }
+
+    /// Sends a request in this byte order and gives the frame that answers it, which may be an error answer.
+    ///
+    /// `renamed` may answer as well as the meter itself.
+    pub(crate) async fn exchange(
+        &mut self,
+        line: &mut dyn Line,
+        request: &Request,
+        order: DiOrder,
+        renamed: Option<Address>,
+    ) -> Result<Vec<u8>, Fault> {
+        let ser = self.ser;
+        self.ser = self.ser.wrapping_add(1);
+        let telegram = request.encode(&self.address, order, ser, &self.profile);
+        let expected = Expected {
+            address: self.address,
+            renamed,
+            control: request.control(),
+            di: request.di(),
+            ser: (self.profile.ser == Ser::Echoed).then_some(ser),
+        };
+        line.exchange(Ask { request: &telegram, recognise: &|received| recognise(received, &expected) }).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! CJ/T 188, the protocol of Chinese water, gas and heat meters, in its 2004 and 2018 editions: the reading path.
+//! CJ/T 188, the protocol of Chinese water, gas and heat meters, in its 2004 and 2018 editions.
 //!
 //! Bytes become a [`Frame`] (`frame`), the frame that answers our request is picked out of whatever a line carries
 //! (`recognise`), its data become values (`data`, `status`, `units`), and [`Cjt188`] (`driver`) asks for them. All but
@@ -7,15 +7,23 @@
 //! The text of the standard was not at hand. The facts come from open implementations and public pages, and every
 //! worked frame found there is a test; where sources disagree, the profile has a setting and the default says why.
 //!
-//! What this crate deliberately does not do: write anything (valve, clock, tariff, address), decipher SM4, or read
-//! more than the metering data 901F from a meter. Other answers are still decoded as far as their layout is agreed.
+//! Beside the poll, a meter can be asked for its history, address, price table, days and purchases, and told to move its
+//! valve, set its clock, prices, days, purchases and address: [`Request`] has the bytes, [`Reply`] reads the answers, and
+//! the functions of [`Cjt188`] carry them out over a line. Nothing of that is part of a poll.
+//!
+//! What this crate deliberately does not do: decipher SM4, write keys, the parameters of the 2018 edition (A101 to A106) or
+//! the factory's switch (A019), or guess at a layout that no source tells. Such answers keep their bytes.
 
 mod address;
+mod bcd;
 mod data;
 mod driver;
 mod frame;
+mod orders;
 mod profile;
 mod recognise;
+mod reply;
+mod request;
 mod status;
 mod units;
 
@@ -23,5 +31,9 @@ pub use address::{Address, AddressError};
 pub use data::{DI_METERING, decode, di_of};
 pub use driver::Cjt188;
 pub use frame::{Frame, FrameError, READ, encode};
-pub use profile::{ByteOrder, DiOrder, Profile, ProfileError, Ser, StatusBits, UnitOfCode};
+pub use orders::{OrderError, who_is_there};
+pub use profile::{ByteOrder, DayIdentifier, DiOrder, Profile, Ser, StatusBits, UnitOfCode, ValveCodes};
 pub use recognise::{Expected, recognise};
+pub use reply::{Credited, PriceTable, Purchase, Reply, Written};
+pub use request::{Inexpressible, Request, ValveOrder};
+pub use weir_meter::ProfileFault;

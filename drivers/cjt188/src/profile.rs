@@ -1,11 +1,12 @@
 //! What differs between meters under the same standard, as data: one TOML file a model.
 //!
 //! Every key has the standard's value as its default, so a profile says only what is different. Unknown keys are
-//! refused, and so are settings that contradict each other.
+//! refused, and so are settings that contradict each other: all of those at once, each with its place in the text.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use weir_meter::ProfileFault;
 use weir_wire::Unit;
 
 use crate::units::quantity_of;
@@ -30,8 +31,18 @@ pub struct Profile {
     pub places: u8,
     /// Decimal places of flows, 0 to 6.
     pub flow_places: u8,
+    /// Decimal places of prices and purchases, 0 to 6.
+    pub money_places: u8,
+    /// Decimal places of the price table's steps in cubic metres, 0 to 6.
+    pub step_places: u8,
+    /// Whether a new price table ends with the day of the month from which it is valid.
+    pub price_start_day: bool,
+    /// Under which identifier the settlement day is read; the other one is the reading day's.
+    pub settlement_day_di: DayIdentifier,
     /// Where the status word has what.
     pub status: StatusBits,
+    /// What moves the valve.
+    pub valve: ValveCodes,
     /// Units of codes that the standard has not, or that this model uses otherwise; the key is the code in hex.
     pub units: BTreeMap<String, UnitOfCode>,
 }
@@ -92,6 +103,50 @@ pub struct StatusBits {
     pub alarms: BTreeMap<String, u8>,
 }
 
+/// Which of two identifiers is the settlement day's. Sources disagree: cnblogs.com/flyingcloude/p/8136593.html has it at
+/// 8103, the test file of linqiu126/mfunhcu at 8104.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum DayIdentifier {
+    /// 8103 is the settlement day, 8104 the reading day.
+    #[serde(rename = "8103")]
+    First,
+    /// The other way round.
+    #[serde(rename = "8104")]
+    Second,
+}
+
+impl DayIdentifier {
+    pub(crate) fn settlement(self) -> u16 {
+        if self == Self::First { 0x8103 } else { 0x8104 }
+    }
+
+    pub(crate) fn reading(self) -> u16 {
+        if self == Self::First { 0x8104 } else { 0x8103 }
+    }
+}
+
+/// The order that moves the valve, A017. Meters differ in all of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ValveCodes {
+    /// C of the order: 04, or a manufacturer's own (2A), 00 to 3F.
+    pub control: u8,
+    /// The code that opens.
+    pub open: u8,
+    /// The code that closes.
+    pub close: u8,
+    /// A code that moves nothing and is answered with the status word, where the meter has one.
+    pub read: Option<u8>,
+    /// Bytes that follow the code, at most eight.
+    pub after: Vec<u8>,
+}
+
+impl Default for ValveCodes {
+    fn default() -> Self {
+        Self { control: 0x04, open: 0x55, close: 0x99, read: None, after: Vec::new() }
+    }
+}
+
 /// What a unit code means.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,22 +156,6 @@ pub struct UnitOfCode {
     /// Power of ten that its numbers are to be multiplied by, -6 to 6.
     #[serde(default)]
     pub power: i8,
-}
-
-/// Why a text is no profile.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProfileError {
-    /// Not TOML, an unknown key, or a value of the wrong kind; the message shows the line.
-    #[error("{0}")]
-    Toml(#[from] toml::de::Error),
-    /// A value that cannot be.
-    #[error("{key}: {why}")]
-    Value {
-        /// The key.
-        key: String,
-        /// What is wrong with its value.
-        why: String,
-    },
 }
 
 impl Default for Profile {
@@ -132,7 +171,12 @@ impl Default for Profile {
             // The flow of the 2018 edition's instant freeze has four places (shiyuecamus/ng-gateway, a921c6dd). For
             // that of 901F no source tells.
             flow_places: 4,
+            money_places: 2,
+            step_places: 0,
+            price_start_day: true,
+            settlement_day_di: DayIdentifier::First,
             status: StatusBits::default(),
+            valve: ValveCodes::default(),
             units: BTreeMap::new(),
         }
     }
@@ -171,31 +215,40 @@ impl Profile {
         ("high-first", include_str!("../profiles/high-first.toml")),
         ("no-ser", include_str!("../profiles/no-ser.toml")),
         ("no-valve", include_str!("../profiles/no-valve.toml")),
+        ("settlement-8104", include_str!("../profiles/settlement-8104.toml")),
         ("status-high", include_str!("../profiles/status-high.toml")),
+        ("valve-2a", include_str!("../profiles/valve-2a.toml")),
+        ("valve-free", include_str!("../profiles/valve-free.toml")),
+        ("valve-reversed", include_str!("../profiles/valve-reversed.toml")),
     ];
 
     /// The profile of this name that comes with the driver, if there is one.
     ///
     /// # Errors
     /// A damaged build only: the tests load them all.
-    pub fn built_in(name: &str) -> Option<Result<Self, ProfileError>> {
+    pub fn built_in(name: &str) -> Option<Result<Self, Vec<ProfileFault>>> {
         Self::BUILT_IN.iter().find(|(known, _)| *known == name).map(|(_, text)| Self::parse(text))
     }
 
     /// Reads a profile and checks it.
     ///
     /// # Errors
-    /// The first fault, with its line or key.
-    pub fn parse(text: &str) -> Result<Self, ProfileError> {
-        let profile: Self = toml::from_str(text)?;
-        at_most("wake_up_bytes", profile.wake_up_bytes, 64)?;
-        at_most("places", profile.places, 6)?;
-        at_most("flow_places", profile.flow_places, 6)?;
-        profile.status.check()?;
+    /// Every fault with its place: the first where the text is no profile at all, or else all values that cannot be.
+    pub fn parse(text: &str) -> Result<Self, Vec<ProfileFault>> {
+        let profile: Self = toml::from_str(text).map_err(|error| vec![ProfileFault::of_toml(&error)])?;
+        let mut check = Check { text, faults: Vec::new() };
+        check.at_most(&["wake_up_bytes"], profile.wake_up_bytes, 64);
+        check.at_most(&["places"], profile.places, 6);
+        check.at_most(&["flow_places"], profile.flow_places, 6);
+        check.at_most(&["money_places"], profile.money_places, 6);
+        check.at_most(&["step_places"], profile.step_places, 6);
+        profile.status.check(&mut check);
+        profile.valve.check(&mut check);
         for (code, own) in &profile.units {
-            own.check(code)?;
+            own.check(code, &mut check);
         }
-        Ok(profile)
+        check.faults.sort_by_key(|fault| fault.span.start);
+        if check.faults.is_empty() { Ok(profile) } else { Err(check.faults) }
     }
 
     /// Bytes of a request's data: the identifier, and SER unless it is omitted.
@@ -204,54 +257,77 @@ impl Profile {
     }
 }
 
+/// Notes the values that cannot be.
+struct Check<'t> {
+    text: &'t str,
+    faults: Vec<ProfileFault>,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, path: &[&str], why: &str) {
+        self.faults.push(ProfileFault::of_value(self.text, path, why));
+    }
+
+    fn at_most(&mut self, path: &[&str], found: u8, limit: u8) {
+        if found > limit {
+            self.wrong(path, &format!("{found} is over {limit}"));
+        }
+    }
+}
+
 impl StatusBits {
-    fn check(&self) -> Result<(), ProfileError> {
-        at_most("status.valve_bit", self.valve_bit, 14)?;
-        at_most("status.battery_bit", self.battery_bit, 15)?;
+    fn check(&self, check: &mut Check<'_>) {
+        check.at_most(&["status", "valve_bit"], self.valve_bit, 14);
+        check.at_most(&["status", "battery_bit"], self.battery_bit, 15);
         let without_battery = Self { has_battery: false, ..self.clone() };
         if self.has_battery && without_battery.is_taken(self.battery_bit) {
-            return Err(value("status.battery_bit", "is one of the valve's bits"));
+            check.wrong(&["status", "battery_bit"], "is one of the valve's bits");
         }
         for (name, bit) in &self.alarms {
-            let key = format!("status.alarms.{name}");
+            let path = ["status", "alarms", name];
             let kebab = name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-');
-            at_most(&key, *bit, 15)?;
+            check.at_most(&path, *bit, 15);
             if !kebab || name.is_empty() {
-                return Err(value(&key, "alarms are named in lower case with hyphens, such as reverse-flow"));
+                check.wrong(&path, "alarms are named in lower case with hyphens, such as reverse-flow");
             }
             if self.is_taken(*bit) {
-                return Err(value(&key, "is a bit of valve or battery"));
+                check.wrong(&path, "is a bit of valve or battery");
             }
             if self.alarms.values().filter(|other| *other == bit).count() > 1 {
-                return Err(value(&key, "shares its bit with another alarm"));
+                check.wrong(&path, "shares its bit with another alarm");
             }
         }
-        Ok(())
+    }
+}
+
+impl ValveCodes {
+    fn check(&self, check: &mut Check<'_>) {
+        check.at_most(&["valve", "control"], self.control, 0x3F);
+        if self.open == self.close {
+            check.wrong(&["valve", "close"], "is the code that opens");
+        }
+        if self.read.is_some_and(|read| read == self.open || read == self.close) {
+            check.wrong(&["valve", "read"], "is a code that moves the valve");
+        }
+        if self.after.len() > 8 {
+            check.wrong(&["valve", "after"], "has more than eight bytes");
+        }
     }
 }
 
 impl UnitOfCode {
-    fn check(&self, code: &str) -> Result<(), ProfileError> {
-        let key = format!("units.{code}");
+    fn check(&self, code: &str, check: &mut Check<'_>) {
+        let path = ["units", code];
         if code.len() != 2 || !code.bytes().all(|c| matches!(c, b'0'..=b'9' | b'A'..=b'F')) {
-            return Err(value(&key, "a unit code is two upper-case hex digits"));
+            check.wrong(&path, "a unit code is two upper-case hex digits");
         }
         if quantity_of(&self.unit).is_none() {
-            return Err(value(&key, "is no unit of volume, flow, energy or power that this protocol has"));
+            check.wrong(&path, "is no unit of volume, flow, energy or power that this protocol has");
         }
         if self.power.unsigned_abs() > 6 {
-            return Err(value(&key, "power is not within -6 and 6"));
+            check.wrong(&path, "power is not within -6 and 6");
         }
-        Ok(())
     }
-}
-
-fn at_most(key: &str, found: u8, limit: u8) -> Result<(), ProfileError> {
-    if found > limit { Err(value(key, &format!("{found} is over {limit}"))) } else { Ok(()) }
-}
-
-fn value(key: &str, why: &str) -> ProfileError {
-    ProfileError::Value { key: key.into(), why: why.into() }
 }
 
 #[cfg(test)]
@@ -269,7 +345,8 @@ mod tests {
         let names: Vec<&str> = Profile::BUILT_IN.iter().map(|(name, _)| *name).collect();
         assert_eq!(files, names, "every file of profiles/ is built in, the default first");
         for name in names {
-            let profile = Profile::built_in(name).unwrap().unwrap_or_else(|error| panic!("{name}: {error}"));
+            let profile =
+                Profile::built_in(name).unwrap().unwrap_or_else(|faults| panic!("{name}: {faults:?}"));
             assert!(!profile.description.is_empty(), "{name}");
         }
         assert!(Profile::built_in("nobody").is_none());
@@ -283,13 +360,32 @@ mod tests {
         let shown: toml::Table = text.parse().unwrap();
         let keys =
             ["description", "wake_up_bytes", "di_order", "ser", "value_order", "clock_order", "places"];
-        for key in keys.iter().chain(&["flow_places", "status", "units"]) {
+        let more = ["flow_places", "money_places", "step_places", "price_start_day", "settlement_day_di"];
+        for key in keys.iter().chain(&more).chain(&["status", "valve", "units"]) {
             assert!(shown.contains_key(*key), "{key}");
         }
         let status = shown["status"].as_table().unwrap();
         for key in ["has_valve", "valve_bit", "has_battery", "battery_bit", "st1_filler", "alarms"] {
             assert!(status.contains_key(key), "{key}");
         }
+        let valve = shown["valve"].as_table().unwrap();
+        for key in ["control", "open", "close", "after"] {
+            assert!(valve.contains_key(key), "{key}");
+        }
+        assert!(text.contains("# read = "), "has no default, so it is shown as a comment");
+    }
+
+    #[test]
+    fn every_fault_of_a_profile_is_told_at_its_place() {
+        let text = "places = 7\n[valve]\nopen = 0x99\nread = 0x99\n[status]\nbattery_bit = 1\n";
+        let faults = Profile::parse(text).unwrap_err();
+        let told: Vec<_> =
+            faults.iter().map(|fault| (&text[fault.span.clone()], fault.position(text).0)).collect();
+        assert_eq!(told.len(), 4, "{faults:?}");
+        assert!(
+            told.contains(&("7", 1)) && told.contains(&("0x99", 4)) && told.contains(&("1", 6)),
+            "{told:?}"
+        );
     }
 
     #[test]
@@ -308,13 +404,18 @@ mod tests {
             ("[status.alarms]\nleak = 2", "status.alarms.leak: is a bit of valve or battery"),
             ("[status.alarms]\nleak = 5\nburst = 5", "shares its bit"),
             ("[status.alarms]\nLeak = 5", "lower case"),
+            ("[valve]\ncontrol = 0x40", "valve.control: 64 is over 63"),
+            ("[valve]\nclose = 0x55", "valve.close: is the code that opens"),
+            ("[valve]\nread = 0x55", "valve.read: is a code that moves"),
+            ("[valve]\nafter = [0,0,0,0,0,0,0,0,0]", "valve.after: has more than eight"),
+            ("settlement_day_di = \"8105\"", "8105"),
             ("[units]\n2c = { unit = \"m3\" }", "upper-case"),
             ("[units]\n00 = { unit = \"cubit\" }", "units.00: is no unit"),
             ("[units]\n00 = { unit = \"m3\", power = 7 }", "units.00: power"),
             ("[units]\n00 = { unit = \"m3\", places = 7 }", "places"),
         ] {
-            let error = Profile::parse(text).expect_err(text).to_string();
-            assert!(error.contains(says), "{text:?} gave {error:?}");
+            let faults = Profile::parse(text).expect_err(text);
+            assert!(faults.iter().any(|fault| fault.to_string().contains(says)), "{text:?} gave {faults:?}");
         }
     }
 }

@@ -14,13 +14,35 @@ use crate::frame::{ERROR, FROM_METER, Frame, FrameError, READ, SHORTEST, START, 
 /// Bytes after which the oldest are given up as noise: over twice the longest frame of either protocol (212 bytes).
 const NOISE_MAX: usize = 512;
 
-/// What the answer to a read of the metering data must look like.
+/// What the answer to a request must look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// The address asked; wildcards in it admit any.
     pub address: Address,
+    /// A second address that may answer as well: the one that a meter has just been given.
+    pub renamed: Option<Address>,
+    /// C of the request.
+    pub control: u8,
+    /// Its data identifier, such as 901F.
+    pub di: u16,
     /// The serial number (SER) that the answer must repeat; `None` where it is not to be checked.
     pub ser: Option<u8>,
+}
+
+impl Expected {
+    /// The answer to a read of the metering data.
+    pub fn metering(address: Address, ser: Option<u8>) -> Self {
+        Self { address, renamed: None, control: READ, di: DI_METERING, ser }
+    }
+
+    fn admits(&self, found: &Address) -> bool {
+        self.address.admits(found) || self.renamed.is_some_and(|renamed| renamed.admits(found))
+    }
+
+    /// C of the answer when it is no error.
+    fn answer(&self) -> u8 {
+        self.control | FROM_METER
+    }
 }
 
 /// What stands at a 68.
@@ -83,9 +105,13 @@ fn follow<'a>(bytes: &'a [u8], expected: &Expected) -> Found<'a> {
 
 /// Whether type, address and control code are those of the answer, as far as they have arrived.
 fn may_be_ours(bytes: &[u8], expected: &Expected) -> bool {
-    let (asked, found) = (expected.address.wire(), bytes.get(1..).unwrap_or_default());
-    let control = bytes.get(9).is_none_or(|control| control & !ERROR == READ | FROM_METER);
-    control && asked.iter().zip(found).all(|(asked, found)| asked == found || *asked == Address::ANY)
+    let found = bytes.get(1..).unwrap_or_default();
+    let control = bytes.get(9).is_none_or(|control| control & !ERROR == expected.answer() & !ERROR);
+    let mut addresses = [Some(expected.address), expected.renamed].into_iter().flatten();
+    control
+        && addresses.any(|address| {
+            address.wire().iter().zip(found).all(|(asked, found)| asked == found || *asked == Address::ANY)
+        })
 }
 
 /// What a whole frame lacks to be the answer.
@@ -93,10 +119,10 @@ fn mismatch(frame: &Frame<'_>, expected: &Expected) -> Option<String> {
     if !frame.is_answer() {
         return Some(format!("a request (C={:02X}), not an answer", frame.control));
     }
-    if !expected.address.admits(&frame.address) {
+    if !expected.admits(&frame.address) {
         return Some(format!("answer of meter {}, asked was {}", frame.address, expected.address));
     }
-    if frame.control & !ERROR != READ | FROM_METER {
+    if frame.control & !ERROR != expected.answer() & !ERROR {
         return Some(format!("answer to another request (C={:02X})", frame.control));
     }
     let ser = match (frame.is_error(), frame.data) {
@@ -104,8 +130,8 @@ fn mismatch(frame: &Frame<'_>, expected: &Expected) -> Option<String> {
         (true, [ser, _, _]) => Some(*ser),
         (true, _) => None,
         (false, data) => match di_of(data) {
-            Some(DI_METERING) => data.get(2).copied(),
-            Some(di) => return Some(format!("answer with DI {di:04X}, asked was {DI_METERING:04X}")),
+            Some(di) if di == expected.di => data.get(2).copied(),
+            Some(di) => return Some(format!("answer with DI {di:04X}, asked was {:04X}", expected.di)),
             None => return Some("answer without DI".into()),
         },
     };

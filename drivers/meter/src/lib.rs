@@ -7,6 +7,7 @@
 
 mod fault;
 mod framing;
+mod profile;
 #[cfg(feature = "scripted")]
 pub mod scripted;
 mod serial;
@@ -14,6 +15,7 @@ mod serial;
 pub use async_trait::async_trait;
 pub use fault::Fault;
 pub use framing::{Ask, Recognised};
+pub use profile::ProfileFault;
 pub use serial::{Parity, Serial, StopBits, Timing};
 pub use weir_wire::Answer;
 

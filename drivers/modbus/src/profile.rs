@@ -4,7 +4,6 @@
 //! The format is described in `profiles/README.md`.
 
 mod clock;
-mod fault;
 mod field;
 mod map;
 mod read;
@@ -21,7 +20,7 @@ use weir_wire::{Function, Medium, Number, Quantity, Unit, Valve};
 use crate::plan::Block;
 use crate::types::Field;
 
-pub use fault::ProfileFault;
+pub use weir_meter::ProfileFault;
 
 /// What the registers of one meter model mean, and how they are read in the fewest requests.
 #[derive(Clone, Debug, PartialEq)]

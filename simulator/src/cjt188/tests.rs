@@ -122,3 +122,79 @@ fn a_written_clock_runs_on_from_there() {
     let later = noon().saturating_add(SignedDuration::from_secs(61));
     assert_eq!(slave.clock(later), hex("01 31 08 01 01 27 20")[..]);
 }
+
+/// A frame to the meter 00002020120218 with the identifier high byte first and this after it.
+fn to_meter(c: u8, data: &str) -> Vec<u8> {
+    let data = hex(data);
+    let mut frame = hex("68 10 18 02 12 20 20 00 00");
+    frame.extend([c, u8::try_from(data.len()).unwrap()]);
+    frame.extend(data);
+    frame.extend([checksum(&frame), STOP]);
+    frame
+}
+
+/// Control code and data of the answer.
+fn told(slave: &mut Slave, c: u8, data: &str) -> (u8, Vec<u8>) {
+    let answer = ask(slave, &to_meter(c, data), &snapshot(0, 1200, noon())).unwrap();
+    (answer[9], answer[11..answer.len() - 2].to_vec())
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let mut slave = slave("00002020120218", DiOrder::Any, 0);
+    let table = "45 03 00 20 02 00 83 04 00 00 03 00 83 05 00";
+    let written = told(&mut slave, 0x04, &format!("A0 10 01 {table} 01"));
+    assert_eq!(written, (0x84, hex("A0 10 01 00 00")));
+    assert_eq!(told(&mut slave, 0x01, "81 02 02"), (0x81, hex(&format!("81 02 02 {table}"))));
+    assert_eq!(told(&mut slave, 0x04, "A0 11 03 28"), (0x84, hex("A0 11 03")));
+    assert_eq!(told(&mut slave, 0x01, "81 03 04"), (0x81, hex("81 03 04 28")));
+    assert_eq!(told(&mut slave, 0x01, "81 04 05"), (0x81, hex("81 04 05 01")));
+    assert_eq!(told(&mut slave, 0x09, "81 06 06"), (0x89, hex("81 06 06 00")));
+}
+
+#[test]
+fn a_purchase_counts_once_however_often_it_is_told() {
+    let mut slave = slave("00002020120218", DiOrder::Any, 0);
+    for ser in ["01", "02"] {
+        let credit = format!("A0 13 {ser} 07 50 12 00 00");
+        assert_eq!(told(&mut slave, 0x04, &credit), (0x84, hex(&credit)));
+    }
+    told(&mut slave, 0x04, "A0 13 03 08 00 01 00 00");
+    let held = "81 05 04 08 00 01 00 00 50 13 00 00 50 13 00 00 00 00";
+    assert_eq!(told(&mut slave, 0x01, "81 05 04"), (0x81, hex(held)));
+}
+
+#[test]
+fn what_makes_no_sense_changes_nothing_and_gets_the_error_answer() {
+    let mut slave = slave("00002020120218", DiOrder::Any, 0);
+    for wrong in
+        ["A0 10 01 45 03 00 01", "A0 11 01 32", "A0 12 01 1A", "A0 13 01 07 5A 12 00 00", "A0 14 01 00"]
+    {
+        assert_eq!(told(&mut slave, 0x04, wrong), (0xC4, hex("01 00 00")), "{wrong}");
+    }
+    assert_eq!(told(&mut slave, 0x15, "A0 18 01 AA AA AA AA AA AA AA"), (0xD5, hex("01 00 00")));
+    assert_eq!(
+        told(&mut slave, 0x01, "81 06 01"),
+        (0xC1, hex("01 00 00")),
+        "the key has its own control code"
+    );
+}
+
+#[test]
+fn a_frozen_record_has_the_length_of_the_sheet() {
+    let mut slave = slave("00002020120218", DiOrder::Any, 0);
+    let (c, data) = told(&mut slave, 0x01, "D3 01 00");
+    assert_eq!((c, data.len()), (0x81, 0x1A));
+    assert_eq!(data[3..15], hex("00 00 12 21 11 26 20 00 06 00 00 2C"));
+    let (_, oldest) = told(&mut slave, 0x01, "D2 7F 00");
+    assert_eq!(oldest.len(), 8);
+}
+
+#[test]
+fn a_new_address_answers_at_once_and_the_old_one_no_more() {
+    let mut slave = slave("00002020120218", DiOrder::Any, 0);
+    let now = snapshot(0, 0, noon());
+    let answer = ask(&mut slave, &to_meter(0x15, "A0 18 01 99 02 12 20 20 00 00"), &now).unwrap();
+    assert_eq!(answer[..14], hex("68 10 99 02 12 20 20 00 00 95 03 A0 18 01"));
+    assert_eq!(ask(&mut slave, &to_meter(0x03, "81 0A 02"), &now), None);
+}

@@ -5,17 +5,17 @@
 
 use jiff::civil::DateTime;
 
-use super::bcd;
 use crate::ByteOrder;
+use crate::bcd::{bcd, to_bcd};
 
 /// What the clock's bytes say.
-pub(super) enum Clock {
+pub(crate) enum Clock {
     Tells(DateTime),
     None,
     Wrong(String),
 }
 
-pub(super) fn clock(bytes: &[u8], order: ByteOrder) -> Clock {
+pub(crate) fn clock(bytes: &[u8], order: ByteOrder) -> Clock {
     if bytes.iter().all(|byte| *byte == 0) {
         return Clock::None;
     }
@@ -37,6 +37,30 @@ pub(super) fn clock(bytes: &[u8], order: ByteOrder) -> Clock {
         Ok(time) => Clock::Tells(time),
         Err(error) => Clock::Wrong(format!("clock shows no possible time: {error}")),
     }
+}
+
+/// The bytes of a time, if the protocol can say it: whole seconds of this century.
+pub(crate) fn to_wire(time: DateTime, order: ByteOrder) -> Option<[u8; 7]> {
+    if !(2000..2100).contains(&time.year()) || time.subsec_nanosecond() != 0 {
+        return None;
+    }
+    let pair = |number: i16| -> Option<u8> {
+        let [byte] = to_bcd(u64::try_from(number).ok()?, ByteOrder::LowFirst)?;
+        Some(byte)
+    };
+    let mut bytes = [
+        pair(time.second().into())?,
+        pair(time.minute().into())?,
+        pair(time.hour().into())?,
+        pair(time.day().into())?,
+        pair(time.month().into())?,
+        pair(time.year() % 100)?,
+        pair(time.year() / 100)?,
+    ];
+    if order == ByteOrder::HighFirst {
+        bytes.reverse();
+    }
+    Some(bytes)
 }
 
 fn two_digits(byte: u8) -> Option<i8> {

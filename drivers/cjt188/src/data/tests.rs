@@ -189,3 +189,43 @@ fn an_identifier_is_the_same_in_either_order() {
     }
     assert_eq!(di_of(&[0x90]), None);
 }
+
+#[test]
+fn the_short_layout_of_a_heat_meter_is_known_by_its_length() {
+    let data = [
+        &[0x90, 0x1F, 0x00][..],
+        &[0x00, 0x10, 0x00, 0x00, 0x05],
+        &[0x00, 0x20, 0x00, 0x00, 0x05],
+        &[0x56, 0x34, 0x12, 0x17],
+        &[0x56, 0x34, 0x12, 0x35],
+        &[0x34, 0x12, 0x00, 0x00, 0x2C],
+        &[0x50, 0x45],
+        &[0x25, 0x30],
+        &[0x45, 0x23, 0x01, 0x00],
+        &NO_CLOCK,
+        &[0x00, 0x00],
+    ]
+    .concat();
+    assert_eq!(data.len(), 43);
+    let answer = answer_of("20:78330011223344", &data, &Profile::default());
+    let expected = [
+        "energy[1] = 10.00 kWh",
+        "energy[0] = 20.00 kWh",
+        "power[0] = 1234.56 kW",
+        "volume-flow[0] = 123.456 m3/h",
+        "volume[0] = 12.34 m3",
+        "flow-temperature[0] = 45.50 degC",
+        "return-temperature[0] = 30.25 degC",
+        "operating-time[0] = 12345 h",
+    ];
+    assert_eq!(told(&answer), expected);
+}
+
+#[test]
+fn an_identifier_with_nothing_behind_it_has_no_metering_data() {
+    for data in [&[0x1F, 0x90][..], &[0x1F, 0x90, 0x00]] {
+        let telegram = encode(0, &"78330011223344".parse().unwrap(), 0x81, data);
+        let fault = decode(&telegram, &Profile::default()).unwrap_err();
+        assert_eq!(fault, Fault::refused("the answer has no metering data in it"));
+    }
+}

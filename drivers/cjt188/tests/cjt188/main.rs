@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod meter;
+mod orders;
 mod polls;
 mod properties;
 mod recognising;

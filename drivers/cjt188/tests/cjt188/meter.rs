@@ -18,7 +18,7 @@ pub(crate) fn address() -> Address {
 }
 
 pub(crate) fn expecting(ser: u8) -> Expected {
-    Expected { address: address(), ser: Some(ser) }
+    Expected::metering(address(), Some(ser))
 }
 
 pub(crate) fn frame(wire: [u8; 8], control: u8, data: &[u8]) -> Vec<u8> {

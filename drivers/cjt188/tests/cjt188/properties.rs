@@ -34,7 +34,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in telling_bytes(700), ser in any::<u8>()) {
         let _ = decode(&bytes, &Profile::default());
-        let broadcast = Expected { address: Address::BROADCAST, ser: None };
+        let broadcast = Expected::metering(Address::BROADCAST, None);
         for expected in [expecting(ser), broadcast] {
             match recognise(&bytes, &expected) {
                 Recognised::Incomplete { missing } => prop_assert!(missing > 0),

@@ -114,8 +114,8 @@ fn an_answer_that_broke_off_does_not_hide_the_whole_one_behind_it() {
 fn a_manufacturer_code_of_68_is_not_taken_for_dlt645() {
     let wire = [0x10, 0x44, 0x33, 0x22, 0x11, 0x00, 0x68, 0x78];
     let received = frame(wire, 0x81, &[&LOW_FIRST[..], &[3], &PAYLOAD].concat());
-    let expected =
-        Expected { address: Address::from_wire(wire[0], wire[1..].try_into().unwrap()), ser: Some(3) };
+    let address = Address::from_wire(wire[0], wire[1..].try_into().unwrap());
+    let expected = Expected::metering(address, Some(3));
     assert_eq!(recognise(&received, &expected), Recognised::Answer { start: 0, end: 35 });
     let mut damaged = received.clone();
     damaged[20] ^= 0x01;
@@ -173,6 +173,6 @@ fn a_line_full_of_noise_is_given_up_piece_by_piece() {
 
 #[test]
 fn a_wildcard_address_takes_the_answer_of_any_meter() {
-    let expected = Expected { address: Address::BROADCAST, ser: Some(3) };
+    let expected = Expected::metering(Address::BROADCAST, Some(3));
     assert_eq!(recognise(&answer(LOW_FIRST, 3), &expected), Recognised::Answer { start: 0, end: 35 });
 }

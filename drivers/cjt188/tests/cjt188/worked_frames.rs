@@ -6,7 +6,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use weir_cjt188::{Frame, FrameError, Profile, decode, di_of};
+use weir_cjt188::{
+    Address, DiOrder, Frame, FrameError, Inexpressible, Profile, Reply, Request, ValveOrder, decode, di_of,
+};
 use weir_meter::{Answer, Fault};
 use weir_wire::Content;
 
@@ -230,4 +232,121 @@ fn a_clock_with_its_century_first_is_read_by_profile_only() {
     assert_eq!(answer.meter_time, Some("2016-07-15T09:59:59".parse().unwrap()));
     let answer = decode(&bytes(printed), &Profile::default()).unwrap();
     assert_eq!(answer.meter_time, None);
+}
+
+/// What makes a request.
+type Asking = fn(&Profile) -> Result<Request, Inexpressible>;
+
+const OPEN: Asking = |profile| Request::turn_valve(ValveOrder::Open, profile);
+const CLOSE: Asking = |profile| Request::turn_valve(ValveOrder::Close, profile);
+const ADDRESS: Asking = |_| Ok(Request::address());
+const METERING: Asking = |_| Ok(Request::metering());
+
+/// A valve with codes of its own.
+fn coded(open: u8, close: u8, read: Option<u8>) -> String {
+    let read = read.map(|code| format!("read = {code}\n")).unwrap_or_default();
+    format!("[valve]\nopen = {open}\nclose = {close}\n{read}")
+}
+
+#[test]
+fn every_published_request_is_what_we_send() {
+    let (low, high) = (DiOrder::LowFirst, DiOrder::HighFirst);
+    let (standard, vendor) = (String::new(), "[valve]\ncontrol = 0x2A\n".to_owned());
+    let base: Asking = |profile| Request::write_counter_base(&"123456.78".parse().unwrap(), 0x00, profile);
+    let renamed: Asking = |_| Request::write_address(&Address::from_wire(0x30, [5, 0, 0, 0, 0, 0, 0]));
+    let table: [(&str, Asking, DiOrder, u8, &String); 18] = [
+        ("FE FE FE FE 68 10 18 02 12 20 20 00 00 01 03 90 1F 00 97 16", METERING, high, 0, &standard),
+        ("FE FE FE FE 68 AA AA AA AA AA AA AA AA 03 03 81 0A 00 49 16", ADDRESS, high, 0, &standard),
+        ("FE FE FE FE 68 10 44 33 22 11 00 33 78 01 03 1F 90 00 80 16", METERING, low, 0, &standard),
+        ("FE FE FE FE 68 10 69 05 90 05 15 33 78 04 04 A0 17 01 55 50 16", OPEN, high, 1, &standard),
+        ("FE FE FE FE 68 10 69 05 90 05 15 33 78 04 04 A0 17 01 99 94 16", CLOSE, high, 1, &standard),
+        ("FE FE FE 68 10 01 13 12 19 00 00 00 04 04 A0 17 01 55 CC 16", OPEN, high, 1, &standard),
+        ("FE FE FE 68 10 01 13 12 19 00 00 00 04 04 A0 17 01 99 10 16", CLOSE, high, 1, &standard),
+        (
+            "FE FE FE 68 10 01 13 12 19 00 00 00 04 04 A0 17 01 66 DD 16",
+            OPEN,
+            high,
+            1,
+            &coded(0x66, 0x77, None),
+        ),
+        (
+            "FE FE FE 68 10 01 13 12 19 00 00 00 04 04 A0 17 01 77 EE 16",
+            CLOSE,
+            high,
+            1,
+            &coded(0x66, 0x77, None),
+        ),
+        (
+            "FE FE FE 68 10 01 13 12 19 00 00 00 04 04 A0 17 01 00 77 16",
+            Request::read_valve,
+            high,
+            1,
+            &coded(0x55, 0x99, Some(0)),
+        ),
+        ("FE FE FE 68 30 03 00 00 00 00 00 00 04 04 17 A0 01 55 B0 16", OPEN, low, 1, &standard),
+        ("FE FE FE 68 30 03 00 00 00 00 00 00 04 04 17 A0 01 99 F4 16", CLOSE, low, 1, &standard),
+        (
+            "FE FE FE 68 30 03 00 00 00 00 00 00 16 08 16 A0 FF 78 56 34 12 00 82 16",
+            base,
+            low,
+            0xFF,
+            &standard,
+        ),
+        (
+            "FE FE FE 68 30 03 00 00 00 00 00 00 15 0A 18 A0 FF 05 00 00 00 00 00 00 76 16",
+            renamed,
+            low,
+            0xFF,
+            &standard,
+        ),
+        ("FE FE FE 68 10 AA AA AA AA AA AA AA 01 03 90 1F 01 D2 16", METERING, high, 1, &standard),
+        ("68 10 AA AA AA AA AA AA AA 03 03 0A 81 A7 56 16", ADDRESS, low, 0xA7, &standard),
+        ("FE FE FE 68 10 01 00 00 05 08 00 00 2A 04 A0 17 00 55 C0 16", OPEN, high, 0, &vendor),
+        ("FE FE FE 68 10 01 00 00 05 08 00 00 2A 04 A0 17 00 99 04 16", CLOSE, high, 0, &vendor),
+    ];
+    for (hex, asking, order, ser, profile) in table {
+        let published = bytes(hex);
+        let wake_up = published.iter().take_while(|byte| **byte == 0xFE).count();
+        let profile = Profile::parse(&format!("wake_up_bytes = {wake_up}\n{profile}")).unwrap();
+        let address = Frame::parse(&published).unwrap().address;
+        assert_eq!(asking(&profile).unwrap().encode(&address, order, ser, &profile), published, "{hex}");
+    }
+}
+
+#[test]
+fn the_published_layouts_of_answers_are_read_as_typed_values() {
+    let profile = Profile::built_in("settlement-8104").unwrap().unwrap();
+    let reply = |hex: &str| Reply::parse(&mended(&bytes(hex)), &profile).unwrap();
+    let head = "68 10 11 22 33 44 55 66 77";
+
+    let table = reply(&format!("{head} 81 12 81 02 01 11 22 32 13 23 33 14 24 34 15 25 35 16 26 36 A0 16"));
+    let table = table.price_table(&profile).unwrap();
+    assert_eq!(table.prices.map(|price| price.to_string()), ["3222.11", "3424.14", "3626.16"]);
+    assert_eq!(table.steps.map(|step| step.to_string()), ["332313", "352515"]);
+
+    let day = reply("68 20 11 22 33 44 55 66 77 81 04 81 04 01 11 97 16");
+    assert_eq!(day.day(), Ok(11));
+
+    let bought = reply(&format!("{head} 81 12 81 05 01 33 11 21 31 41 11 22 32 42 13 23 33 43 33 44 29 16"));
+    let bought = bought.purchase(&profile).unwrap();
+    let told = [bought.last, bought.total, bought.remaining].map(|amount| amount.to_string());
+    assert_eq!((bought.sequence, told), (0x33, ["413121.11".into(), "423222.11".into(), "433323.13".into()]));
+
+    let credited = reply(&format!("{head} 84 08 A0 13 01 11 22 33 44 55 B3 16")).credited(&profile).unwrap();
+    assert_eq!((credited.sequence, credited.amount.to_string()), (0x11, "554433.22".into()));
+
+    assert_eq!(reply(&format!("{head} 89 04 81 06 01 11 99 16")).key_version(), Ok(0x11));
+    for with_status in ["84 05 A0 17 01 11 22 EB", "84 05 A0 10 01 11 22 E4", "96 05 A0 16 01 11 22 EA"] {
+        let status = reply(&format!("{head} {with_status} 16")).written(&profile).unwrap().status.unwrap();
+        assert_eq!(status.alarms, ["bit-4", "bit-9", "bit-13"], "{with_status}");
+    }
+    for without in ["84 03 A0 15 01 B6", "84 03 A0 11 01 B2", "95 03 A0 18 01 B9"] {
+        assert_eq!(
+            reply(&format!("{head} {without} 16")).written(&profile).unwrap().status,
+            None,
+            "{without}"
+        );
+    }
+    let error = Reply::parse(&mended(&bytes(&format!("{head} C1 03 01 11 22 34 16"))), &profile).unwrap_err();
+    assert_eq!(error.name(), "refused");
 }
