@@ -276,7 +276,6 @@ impl Case {
             answer_window: None,
             late_window: None,
             expected_number: None,
-            selection: None,
         };
         line::Config {
             name: LINE.into(),

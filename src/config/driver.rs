@@ -36,6 +36,8 @@ pub(super) struct Built {
     pub(super) serial: Serial,
     /// Two meters of one line with the same text here cannot be told apart.
     pub(super) same_as: String,
+    /// The number it must answer with, where its address says that.
+    pub(super) number: Option<String>,
 }
 
 /// Profiles that have been read, so that a thousand meters of one model read theirs once. `None`: it is faulty, and that
@@ -66,6 +68,47 @@ fn mbus(wanted: &Wanted<'_>, findings: &mut Findings) -> Option<Built> {
         findings.fault(&profile.place, "`profile` is not for mbus").hint(hint);
     }
     let at = wanted.address?;
+    let address = mbus_address(at, findings)?;
+    let number = address.as_secondary().and_then(weir_mbus::Secondary::number);
+    let driver = Box::new(Mbus::new(address, Options::default()));
+    Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("mbus {address}"), number })
+}
+
+/// A number is a primary address, a text a secondary one.
+fn mbus_address(at: &At<NumberOrText>, findings: &mut Findings) -> Option<weir_mbus::Address> {
+    let NumberOrText::Text(text) = &at.value else { return mbus_primary(at, findings) };
+    match text.parse::<weir_mbus::Secondary>() {
+        Ok(secondary) => {
+            if secondary.number().is_none() {
+                let hint = "give all eight digits; `weir scan` finds them";
+                findings
+                    .warn(
+                        &at.place,
+                        "digits of the address are open: two meters that fit would answer at once",
+                    )
+                    .hint(hint);
+            }
+            Some(weir_mbus::Address::secondary(secondary))
+        }
+        Err(error) => {
+            let hint = match text.parse::<u8>() {
+                Ok(_) => "a primary address stands without quotes",
+                Err(_) => {
+                    "such as \"12345678\" or \"12345678.ELS.02.07\": number, manufacturer, version, medium"
+                }
+            };
+            findings.fault(&at.place, format!("`address`: {error}")).hint(hint);
+            None
+        }
+    }
+}
+
+fn mbus_primary(at: &At<NumberOrText>, findings: &mut Findings) -> Option<weir_mbus::Address> {
+    if let NumberOrText::Number(number @ 1000..) = &at.value {
+        let message = format!("`address` {number} is not a primary address, 1 to 250");
+        findings.fault(&at.place, message).hint("a secondary address has eight digits and stands in quotes");
+        return None;
+    }
     let number = byte(at, "mbus", "a primary address, 1 to 250", findings)?;
     match weir_mbus::Address::primary(number) {
         Ok(address) => {
@@ -81,8 +124,7 @@ fn mbus(wanted: &Wanted<'_>, findings: &mut Findings) -> Option<Built> {
                     .warn(&at.place, "every meter answers to 254: only for a line with a single meter")
                     .hint(hint);
             }
-            let driver = Box::new(Mbus::new(address, Options::default()));
-            Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("mbus {number}") })
+            Some(address)
         }
         Err(error) => {
             findings.fault(&at.place, format!("`address`: {error}"));
@@ -119,7 +161,7 @@ fn modbus(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings)
         // A unit that counts for several meters (pulses, say) is one meter for each of its profiles.
         Ok(driver) => {
             let same_as = format!("modbus {number} {}", typed.value);
-            Some(Built { driver: Box::new(driver), serial, same_as })
+            Some(Built { driver: Box::new(driver), serial, same_as, number: None })
         }
         Err(error) => {
             findings.fault(&at.place, format!("`address`: {error}"));
@@ -200,7 +242,7 @@ fn cjt188(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings)
         },
     };
     let driver = Box::new(Cjt188::new(address, profile?));
-    Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("cjt188 {address}") })
+    Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("cjt188 {address}"), number: None })
 }
 
 fn cjt188_profile(typed: &At<String>, key: &Path, findings: &mut Findings) -> Option<weir_cjt188::Profile> {

@@ -7,7 +7,6 @@ mod files;
 mod hostile;
 mod load;
 mod secrets;
-mod selection;
 
 use std::path::Path;
 

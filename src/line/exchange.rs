@@ -233,6 +233,21 @@ impl Line for Exchange<'_> {
         }
         Err(Fault::garbled("no request was made"))
     }
+
+    async fn hear(&mut self, request: &[u8]) -> Result<Vec<u8>, Fault> {
+        let Timing { silence, silence_before_repeat, .. } = self.manner.timing;
+        let heard = self.hear_out(request, silence.max(silence_before_repeat)).await;
+        if let Err(Fault::Garbled { .. }) = &heard {
+            self.wire.fall_silent(self.settled()).await?;
+        }
+        heard
+    }
+
+    async fn tune(&mut self, serial: &Serial, timing: &Timing) -> Result<(), Fault> {
+        self.wire.configure(serial)?;
+        (self.manner.serial, self.manner.timing) = (*serial, *timing);
+        Ok(())
+    }
 }
 
 impl<'a> Exchange<'a> {
@@ -247,6 +262,25 @@ impl<'a> Exchange<'a> {
         let Timing { silence, silence_before_repeat, .. } = self.manner.timing;
         let protocol = silence.max(silence_before_repeat).max(self.manner.serial.characters(4));
         protocol + self.manner.adapter_allowance
+    }
+
+    async fn hear_out(&mut self, request: &[u8], silence: Duration) -> Result<Vec<u8>, Fault> {
+        self.wire.fall_silent(silence).await?;
+        let sent = self.wire.send(request, &self.manner.serial).await?;
+        let window = self.manner.timing.answer_window + self.manner.adapter_allowance;
+        // As long as an exchange waits for the rest of a frame: one character, and a pause forgiven.
+        let rest = self.manner.serial.characters(1) + self.manner.adapter_allowance + PAUSE_IN_FRAME;
+        let mut heard = Heard::new(self.manner.echo.then_some(request));
+        let mut deadline = sent + window;
+        let mut buffer = [0; FRAME_BYTES_MAX];
+        while let Some(count) = self.wire.receive(&mut buffer, deadline).await? {
+            heard.take(buffer.get(..count).unwrap_or_default())?;
+            deadline = (sent + window).max(self.wire.last_byte + rest);
+        }
+        if heard.echo.is_some_and(|rest| !rest.is_empty()) {
+            return Err(heard.ended(window));
+        }
+        Ok(heard.bytes)
     }
 
     async fn try_once(&mut self, ask: &Ask<'_>, silence: Duration) -> Result<Vec<u8>, Fault> {

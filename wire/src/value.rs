@@ -13,8 +13,6 @@ use crate::{Function, Number, Quantity, Unit};
 pub struct Value {
     /// What is measured.
     pub quantity: Quantity,
-    /// What the utility calls this value, where it has given it a name.
-    pub name: Option<String>,
     /// The number, text or date, or why there is none.
     pub content: Content,
     /// The unit of a number; absent for texts, dates and pure numbers.
@@ -58,7 +56,6 @@ impl Value {
     pub fn new(quantity: Quantity, content: Content) -> Self {
         Self {
             quantity,
-            name: None,
             content,
             unit: None,
             function: Function::Instantaneous,
@@ -74,7 +71,6 @@ impl Value {
 #[derive(Deserialize)]
 struct ValueJson {
     quantity: Quantity,
-    name: Option<String>,
     value: Option<Number>,
     text: Option<String>,
     date: Option<String>,
@@ -89,12 +85,9 @@ struct ValueJson {
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { quantity, name, content, unit, function, storage, tariff, subunit, raw } = self;
-        let mut json = serializer.serialize_struct("Value", 9)?;
+        let Self { quantity, content, unit, function, storage, tariff, subunit, raw } = self;
+        let mut json = serializer.serialize_struct("Value", 8)?;
         json.serialize_field("quantity", quantity)?;
-        if let Some(name) = name {
-            json.serialize_field("name", name)?;
-        }
         match content {
             Content::Number(number) => json.serialize_field("value", number)?,
             Content::Text(text) => json.serialize_field("text", text)?,
@@ -131,7 +124,6 @@ impl<'de> Deserialize<'de> for Value {
         };
         Ok(Self {
             quantity: json.quantity,
-            name: json.name,
             content,
             unit: json.unit,
             function: json.function,

@@ -2,21 +2,40 @@
 
 use std::fmt;
 
+use crate::Secondary;
+use crate::frame::Frame;
+
+/// The address byte of the meter that has been selected by its secondary address.
+pub(crate) const SELECTED: u8 = 253;
 /// The address byte to which every meter answers, with its own address: for a single meter on a line.
 const ANY: u8 = 254;
 /// The highest address a meter can be given; 251 and 252 are reserved (EN 13757-2).
-const PRIMARY_MAX: u8 = 250;
+pub(crate) const PRIMARY_MAX: u8 = 250;
 
-/// Under which address a meter is asked. A type of its own, so that secondary addresses find their place in it.
+/// Under which address a meter is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Address(u8);
+pub struct Address(Kind);
 
-/// Why a number is no address of a meter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Primary(u8),
+    Secondary(Secondary),
+}
+
+/// Why something is no address of a meter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// 251 and 252 are reserved, 253 means "the selected meter" and needs a selection, 255 is never answered.
     #[error("{0} is no primary address: 0 to 250, or 254 for the only meter on a line")]
     NotPrimary(u8),
+    /// Not what [`Secondary`] is written like.
+    #[error("{text:?} is no secondary address: {why}")]
+    NotSecondary {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 impl Address {
@@ -31,26 +50,55 @@ impl Address {
     /// [`AddressError::NotPrimary`] for 251, 252, 253 and 255.
     pub fn primary(address: u8) -> Result<Self, AddressError> {
         if address <= PRIMARY_MAX || address == ANY {
-            Ok(Self(address))
+            Ok(Self(Kind::Primary(address)))
         } else {
             Err(AddressError::NotPrimary(address))
         }
     }
 
-    /// The byte in a request's address field.
-    pub(crate) fn byte(self) -> u8 {
-        self.0
+    /// A secondary address: the meter is selected before each read. Only an answer of a meter that it covers is taken, as
+    /// far as the answer says who it is from.
+    pub fn secondary(address: Secondary) -> Self {
+        Self(Kind::Secondary(address))
     }
 
-    /// The address that an answer must carry; `None` when any will do.
-    pub(crate) fn answers_as(self) -> Option<u8> {
-        (self.0 != ANY).then_some(self.0)
+    /// The secondary address, where it is one.
+    pub fn as_secondary(&self) -> Option<&Secondary> {
+        match &self.0 {
+            Kind::Primary(_) => None,
+            Kind::Secondary(secondary) => Some(secondary),
+        }
+    }
+
+    /// The byte in a request's address field.
+    pub(crate) fn byte(self) -> u8 {
+        match self.0 {
+            Kind::Primary(address) => address,
+            Kind::Secondary(_) => SELECTED,
+        }
+    }
+
+    /// Why this frame is another meter's.
+    pub(crate) fn stranger(self, frame: &Frame<'_>) -> Option<String> {
+        match self.0 {
+            Kind::Primary(ANY) => None,
+            Kind::Primary(own) => (frame.address != own)
+                .then(|| format!("answer of address {} instead of {own}", frame.address)),
+            // A selected meter answers with its primary address or with 253.
+            Kind::Secondary(own) => {
+                let other = Secondary::of(frame).filter(|other| !own.covers(other))?;
+                Some(format!("answer of meter {other} instead of {own}"))
+            }
+        }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            Kind::Primary(address) => address.fmt(f),
+            Kind::Secondary(address) => address.fmt(f),
+        }
     }
 }
 
@@ -70,8 +118,8 @@ mod tests {
 
     #[test]
     fn only_the_test_address_takes_an_answer_from_anybody() {
-        assert_eq!(Address::primary(0).unwrap().answers_as(), Some(0));
-        assert_eq!(Address::primary(17).unwrap().answers_as(), Some(17));
-        assert_eq!(Address::primary(254).unwrap().answers_as(), None);
+        let frame = Frame { control: 8, address: 17, information: 0x78, data: &[] };
+        let takes = |address| Address::primary(address).unwrap().stranger(&frame).is_none();
+        assert_eq!([0, 17, 18, 254].map(takes), [false, true, false, true]);
     }
 }

@@ -20,6 +20,10 @@ pub const SND_NKE: u8 = 0x40;
 pub const REQ_UD2: u8 = 0x5B;
 /// The frame count bit in the C field of REQ_UD2.
 pub const FRAME_COUNT_BIT: u8 = 0x20;
+/// C field of SND_UD (data for the meter) with the frame count bit cleared.
+pub const SND_UD: u8 = 0x53;
+/// CI field of a selection by secondary address.
+pub(crate) const SELECT: u8 = 0x52;
 /// Bytes of the shortest frame that a meter answers REQ_UD2 with: C, A and CI in a long frame.
 pub const SHORTEST_RESPONSE: usize = OVERHEAD + LENGTH_MIN as usize;
 /// Bytes of the longest frame there is.
@@ -152,6 +156,18 @@ pub fn recognise_acknowledge(bytes: &[u8]) -> Recognised {
 /// A meter answers the test address 254 with its own primary address or with 254, and, once selected by its secondary
 /// address, a request to 253 with its primary address or with 253; so for both any address has to be taken.
 pub fn recognise_response(bytes: &[u8], address: Option<u8>) -> Recognised {
+    recognise_response_of(bytes, &|frame| {
+        let expected = address?;
+        (frame.address != expected)
+            .then(|| format!("answer of address {} instead of {expected}", frame.address))
+    })
+}
+
+/// Recognises the answer to REQ_UD2 of the meter to which `stranger` finds no objection.
+pub(crate) fn recognise_response_of(
+    bytes: &[u8],
+    stranger: &dyn Fn(&Frame<'_>) -> Option<String>,
+) -> Recognised {
     let mut missing_least = SHORTEST_RESPONSE;
     for start in 0..bytes.len() {
         match header(bytes.get(start..).unwrap_or_default()) {
@@ -160,7 +176,7 @@ pub fn recognise_response(bytes: &[u8], address: Option<u8>) -> Recognised {
             Header::Whole { total } => {
                 return match frame_at(bytes, start, total) {
                     Err(unfinished) => unfinished,
-                    Ok(frame) => match stranger(&frame, address) {
+                    Ok(frame) => match no_answer(&frame).or_else(|| stranger(&frame)) {
                         Some(why) => Recognised::Foreign { end: start + total, why },
                         None => Recognised::Answer { start, end: start + total },
                     },
@@ -183,13 +199,10 @@ fn frame_at(bytes: &[u8], start: usize, total: usize) -> Result<Frame<'_>, Recog
     })
 }
 
-/// Why this frame is not the answer asked for.
-fn stranger(frame: &Frame<'_>, address: Option<u8>) -> Option<String> {
-    if frame.control & !ACD_DFC != RSP_UD {
-        return Some(format!("C field {:02X} is no answer of a meter", frame.control));
-    }
-    let expected = address?;
-    (frame.address != expected).then(|| format!("answer of address {} instead of {expected}", frame.address))
+/// Why this frame is no answer of any meter.
+pub(crate) fn no_answer(frame: &Frame<'_>) -> Option<String> {
+    let is_answer = frame.control & !ACD_DFC == RSP_UD;
+    (!is_answer).then(|| format!("C field {:02X} is no answer of a meter", frame.control))
 }
 
 #[cfg(test)]

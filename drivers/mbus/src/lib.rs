@@ -1,7 +1,9 @@
 //! Wired M-Bus: reads a meter over the EN 13757-2 link layer and decodes its EN 13757-3 application layer.
 //!
 //! ```text
-//! driver     which requests, in which order, with which frame count bit
+//! driver     which requests make a reading
+//! services   what may be changed in a meter; discovery finds those that nobody wrote down
+//!   link       how a meter is reached: begun anew or selected, with which frame count bit
 //!   frame      link layer: frames, checksums, where an answer ends
 //!   telegram   application layer: what the CI field announces; header, errors
 //!     afl        CI 90: message counter and authentication code in front of the header
@@ -18,29 +20,34 @@
 //! Everything below `driver` is a pure function over at most 261 bytes. A value whose meaning is not certain is never
 //! passed off as a plain one: its quantity is then `vif:…` with the raw value information, and its bytes are with it.
 //!
-//! What is not here: selection by secondary address, writing to meters, security modes but 5 and 7, and mode 2 (most significant byte
-//! first), which the standard has given up.
+//! What is not here: security modes but 5 and 7, and mode 2 (most significant byte first), which the standard has given
+//! up.
 
 mod address;
 mod afl;
 mod data;
 mod dif;
+pub mod discovery;
 mod driver;
 mod fixed;
 pub mod frame;
 mod header;
 mod key;
+mod link;
 mod moment;
 mod options;
 mod record;
+mod secondary;
 mod security;
+pub mod services;
 mod telegram;
 mod vif;
 mod vife;
 
 pub use address::{Address, AddressError};
-pub use driver::{Mbus, TELEGRAMS_MAX};
+pub use driver::{Mbus, TELEGRAMS_MAX, timing};
 pub use header::MeterId;
 pub use key::{Key, KeyError};
 pub use options::{Options, VifText};
+pub use secondary::Secondary;
 pub use telegram::decode;

@@ -10,7 +10,6 @@ mod framing;
 mod profile;
 #[cfg(feature = "scripted")]
 pub mod scripted;
-pub mod selection;
 mod serial;
 
 pub use async_trait::async_trait;
@@ -53,6 +52,29 @@ pub trait Line: Send {
     /// [`Fault::Silent`] when nothing came, [`Fault::Garbled`] when something came that was not the answer, or
     /// [`Fault::LineDown`] when the port cannot be used. [`Fault::Refused`] is for drivers alone.
     async fn exchange(&mut self, ask: Ask<'_>) -> Result<Vec<u8>, Fault>;
+
+    /// Puts a request on the line once, and returns all that is heard until the answer window is over and the line is
+    /// silent; its echo is taken off. Nothing heard is an empty answer.
+    ///
+    /// For discovery, where several meters may answer at once or one after the other: there the first good frame is not
+    /// the end.
+    ///
+    /// # Errors
+    /// [`Fault::Garbled`] when the echo was not the request, [`Fault::Silent`] when an echo is expected and not even that
+    /// came, [`Fault::LineDown`]; [`Fault::Refused`] from a line that cannot do this.
+    async fn hear(&mut self, request: &[u8]) -> Result<Vec<u8>, Fault> {
+        let _ = request;
+        Err(Fault::refused("this line cannot listen to more than one answer"))
+    }
+
+    /// Speaks with these parameters and waits from here on, to the end of the poll or visit.
+    ///
+    /// # Errors
+    /// [`Fault::LineDown`] when the port cannot be set so; [`Fault::Refused`] from a line whose speed is set elsewhere.
+    async fn tune(&mut self, serial: &Serial, timing: &Timing) -> Result<(), Fault> {
+        let _ = (serial, timing);
+        Err(Fault::refused("this line has one speed"))
+    }
 }
 
 /// One exchange of a read, in bytes on the wire.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{Ask, Fault, Line, Recognised, async_trait};
+use crate::{Ask, Fault, Line, Recognised, Serial, Timing, async_trait};
 
 /// A line whose answers are written down beforehand.
 #[derive(Debug, Default)]
@@ -13,6 +13,8 @@ pub struct ScriptedLine {
     script: VecDeque<(Option<Vec<u8>>, Vec<u8>)>,
     /// Every request that was made, in order.
     pub requests: Vec<Vec<u8>>,
+    /// Every speed that was set, in order.
+    pub bauds: Vec<u32>,
 }
 
 impl ScriptedLine {
@@ -39,16 +41,30 @@ impl ScriptedLine {
     pub fn is_finished(&self) -> bool {
         self.script.is_empty()
     }
+
+    fn next(&mut self, request: &[u8]) -> Vec<u8> {
+        self.requests.push(request.to_vec());
+        let (expected, answer) = self.script.pop_front().unwrap_or_default();
+        if let Some(expected) = expected {
+            assert_eq!(request, expected, "request does not follow the script");
+        }
+        answer
+    }
 }
 
 #[async_trait]
 impl Line for ScriptedLine {
+    async fn hear(&mut self, request: &[u8]) -> Result<Vec<u8>, Fault> {
+        Ok(self.next(request))
+    }
+
+    async fn tune(&mut self, serial: &Serial, _timing: &Timing) -> Result<(), Fault> {
+        self.bauds.push(serial.baud);
+        Ok(())
+    }
+
     async fn exchange(&mut self, ask: Ask<'_>) -> Result<Vec<u8>, Fault> {
-        self.requests.push(ask.request.to_vec());
-        let (expected, answer) = self.script.pop_front().unwrap_or_default();
-        if let Some(expected) = expected {
-            assert_eq!(ask.request, expected, "request does not follow the script");
-        }
+        let answer = self.next(ask.request);
         if answer.is_empty() {
             return Err(Fault::Silent { window_ms: 0 });
         }

@@ -12,7 +12,7 @@ use super::super::notice::Findings;
 use super::super::reader::nearest;
 use super::super::source::{At, Place};
 use super::lines::{self, Draft};
-use super::{duration_within, names, number_within, schedule, selection};
+use super::{duration_within, names, number_within, schedule};
 use crate::line;
 
 const BAUDS: RangeInclusive<u32> = 300..=921_600;
@@ -106,7 +106,6 @@ fn with_defaults(own: &Shared, line: &Shared) -> Shared {
         baud: own.baud.clone().or(line.baud.clone()),
         parity: own.parity.clone().or(line.parity.clone()),
         stop_bits: own.stop_bits.clone().or(line.stop_bits.clone()),
-        keep: own.keep.clone().or(line.keep.clone()),
     }
 }
 
@@ -128,7 +127,7 @@ impl Checker<'_> {
         self.findings.require("driver", &self.shared.driver, place, hint);
         let protocol = self.shared.driver.as_ref()?.value;
         let hint = match protocol {
-            Protocol::Mbus => "give its primary address, 1 to 250",
+            Protocol::Mbus => "give its primary address, 1 to 250, or its secondary address in quotes",
             Protocol::Modbus => "give its unit id, 1 to 247",
             Protocol::Cjt188 => "give the fourteen digits printed on the meter, in quotes",
         };
@@ -180,7 +179,6 @@ impl Checker<'_> {
             built.as_ref().map_or(Serial::DEFAULT, |(built, _)| built.serial),
             self.findings,
         );
-        let selection = selection::selection(self.shared.keep.as_ref(), self.findings);
         let (built, framing) = built?;
         if let (Some(address), true) = (&self.meter.address, !line.is_empty()) {
             let key = format!("{line}\0{}", built.same_as);
@@ -196,14 +194,14 @@ impl Checker<'_> {
             reads_per_day_max: schedule.reads_per_day_max,
             answer_window,
             late_window,
-            expected_number: self.expected_number(),
-            selection,
+            expected_number: self.expected_number(built.number),
         };
         Some((config, framing))
     }
 
-    fn expected_number(&mut self) -> Option<String> {
-        let number = self.meter.expected_number.as_ref()?;
+    /// What was typed, or what the address says: a meter that is selected by its number must answer with it.
+    fn expected_number(&mut self, by_address: Option<String>) -> Option<String> {
+        let Some(number) = self.meter.expected_number.as_ref() else { return by_address };
         let is_mbus = self.shared.driver.as_ref().is_some_and(|driver| driver.value == Protocol::Mbus);
         let digits = number.value.bytes().all(|b| b.is_ascii_digit());
         if is_mbus && !(digits && number.value.len() == MBUS_NUMBER_DIGITS) {
@@ -214,6 +212,11 @@ impl Checker<'_> {
             self.findings
                 .fault(&number.place, "`expected_number` is empty")
                 .hint("leave it out to check nothing");
+        }
+        if let Some(by_address) = by_address.filter(|by_address| *by_address != number.value) {
+            let message =
+                format!("`expected_number` is not the number in the meter's `address`, {by_address}");
+            self.findings.fault(&number.place, message).hint("leave it out: the address says it already");
         }
         Some(number.value.clone())
     }

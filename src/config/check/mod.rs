@@ -9,7 +9,6 @@ mod meters;
 mod names;
 mod schedule;
 mod secured;
-mod selection;
 mod uplink;
 
 use std::ops::RangeInclusive;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weir_meter::{Parity, Serial, StopBits};
 
-use super::told;
+use super::{good, told};
 use crate::config::{Checked, check_text};
 use crate::line::Port;
 use crate::outbox::WhenFull;
@@ -133,4 +133,17 @@ fn an_outbox_in_the_state_directory_itself_is_refused() {
     let faults = told(&check_text(Path::new("/etc/weir/weir.toml"), &text).faults);
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(faults[0].starts_with("8:13 `directory` is the state directory"), "{faults:?}");
+}
+
+#[test]
+fn a_secondary_address_says_which_number_must_answer() {
+    let text = |address: &str| {
+        format!(
+            "[[lines]]\nname = \"a\"\nport = \"/dev/ttyS0\"\ndriver = \"mbus\"\n\
+             [[meters]]\nid = \"m\"\nline = \"a\"\naddress = \"{address}\"\n"
+        )
+    };
+    let number = |address: &str| good(&text(address)).lines[0].meters[0].expected_number.clone();
+    assert_eq!(number("0012345A.ELS.02.07").as_deref(), Some("0012345A"));
+    assert_eq!(number("FFFFFFFF.ELS"), None);
 }

@@ -112,8 +112,29 @@ fn a_line_has_one_port_and_a_port_one_line() {
 fn addresses_and_profiles_are_those_of_the_driver() {
     let meter = |keys: &str| format!("{LINE}[[meters]]\nid = \"m\"\nline = \"a\"\n{keys}");
     let fault = |keys: &str| only_fault(&meter(keys));
-    assert!(fault("").starts_with("7:1 `address` is missing | give its primary address"));
-    assert!(fault("address = \"1\"").starts_with("10:11 `address` must be a whole number: with mbus"));
+    assert!(
+        fault("")
+            .starts_with("7:1 `address` is missing | give its primary address, 1 to 250, or its secondary")
+    );
+    let quoted = fault("address = \"1\"");
+    assert!(
+        quoted.starts_with("10:11 `address`: \"1\" is no secondary address: it begins with eight"),
+        "{quoted}"
+    );
+    assert!(quoted.ends_with("| a primary address stands without quotes"), "{quoted}");
+    let unquoted = fault("address = 12345678");
+    assert!(
+        unquoted.ends_with("1 to 250 | a secondary address has eight digits and stands in quotes"),
+        "{unquoted}"
+    );
+    assert!(fault("address = \"12345678.EL\"").contains("the manufacturer is three letters"));
+    let open = only_warning(&meter("address = \"1234567F.ELS\""));
+    assert!(open.starts_with("10:11 digits of the address are open"), "{open}");
+    let other = fault("address = \"12345678\"\nexpected_number = \"12345679\"");
+    assert!(
+        other.starts_with("11:19 `expected_number` is not the number in the meter's `address`, 12345678"),
+        "{other}"
+    );
     assert!(fault("address = 256").starts_with("10:11 `address` 256 is not a primary address"));
     assert!(fault("address = 1\nprofile = \"x\"").starts_with("11:11 `profile` is not for mbus"));
     assert!(fault("address = 1\nframing = \"rtu\"").starts_with("11:11 `framing` is for modbus"));

@@ -338,3 +338,34 @@ async fn nonsense_from_a_driver_ends_the_try() {
         assert!(matches!(result, Err(Fault::Garbled { .. })));
     }
 }
+
+/// With a window in which also a loaded machine gets its answers out.
+fn unhurried() -> Manner {
+    Manner { timing: Timing { answer_window: Duration::from_millis(700), ..manner().timing }, ..manner() }
+}
+
+#[tokio::test]
+async fn all_that_is_heard_in_the_window_is_told_also_what_comes_behind_a_whole_frame() {
+    let late = Pause(Duration::from_millis(20));
+    let (mut wire, _peer) =
+        scripted(vec![Listen, Say(answer(7, &[1])), late, Say(answer(8, &[2, 3])), Listen]);
+    let (_go_on, stopping) = watch::channel(false);
+    let mut line = Exchange::new(&mut wire, unhurried(), &stopping);
+    let heard = line.hear(&REQUEST).await.unwrap();
+    assert_eq!(heard, [answer(7, &[1]), answer(8, &[2, 3])].concat());
+    assert_eq!(line.hear(&REQUEST).await, Ok(Vec::new()));
+    assert_eq!(line.repeated, 0);
+}
+
+#[tokio::test]
+async fn an_echo_is_no_part_of_what_is_heard_and_one_that_stays_away_is_told_of() {
+    let echo = || Say(REQUEST.to_vec());
+    let (mut wire, _peer) =
+        scripted(vec![Listen, echo(), Listen, echo(), Say(vec![0xE5]), Listen, Listen, Say(vec![0xE5])]);
+    let (_go_on, stopping) = watch::channel(false);
+    let mut line = Exchange::new(&mut wire, Manner { echo: true, ..unhurried() }, &stopping);
+    assert_eq!(line.hear(&REQUEST).await, Ok(Vec::new()));
+    assert_eq!(line.hear(&REQUEST).await, Ok(vec![0xE5]));
+    assert_eq!(line.hear(&REQUEST).await.unwrap_err().name(), "silent");
+    assert_eq!(line.hear(&REQUEST).await.unwrap_err().name(), "garbled");
+}

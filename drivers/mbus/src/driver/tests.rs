@@ -193,3 +193,95 @@ fn waits_are_those_of_the_standard() {
     assert_eq!((timing.silence, timing.late_window), (Duration::ZERO, Duration::ZERO));
     assert_eq!(meter().load(), [Load { request: 5, shortest_answer: 9, typical_answer: 66 }]);
 }
+
+const SELECT: [u8; 17] =
+    [0x68, 0x0B, 0x0B, 0x68, 0x53, 0xFD, 0x52, 0x78, 0x56, 0x34, 0x12, 0x93, 0x15, 0x0A, 0x07, 0x6F, 0x16];
+const LET_GO: [u8; 5] = [0x10, 0x40, 0xFD, 0x3D, 0x16];
+const ASK_SELECTED: [u8; 5] = [0x10, 0x7B, 0xFD, 0x78, 0x16];
+const ASK_SELECTED_ON: [u8; 5] = [0x10, 0x5B, 0xFD, 0x58, 0x16];
+
+fn selected_meter() -> Mbus {
+    Mbus::new(Address::secondary("12345678.ELS.0A.07".parse().unwrap()), Options::default())
+}
+
+#[tokio::test]
+async fn a_meter_with_a_secondary_address_is_selected_for_each_read_and_let_go() {
+    let mut line = ScriptedLine::new().expect(&LET_GO, &[]);
+    for answer in [telegram_from(17, 0x78, 1, &[]), telegram_from(253, 0x78, 2, &[])] {
+        line = line.expect(&SELECT, &ACK).expect(&ASK_SELECTED, &answer).expect(&LET_GO, &ACK);
+    }
+    let mut meter = selected_meter();
+    assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [1]);
+    assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [2]);
+    assert!(line.is_finished());
+    let load: Vec<_> = meter.load().iter().map(|load| (load.request, load.typical_answer)).collect();
+    assert_eq!(load, [(17, 1), (5, 66), (5, 1)]);
+}
+
+#[tokio::test]
+async fn a_farewell_that_is_not_answered_is_not_said_again() {
+    let mut line = ScriptedLine::new()
+        .expect(&LET_GO, &[])
+        .expect(&SELECT, &ACK)
+        .expect(&ASK_SELECTED, &telegram(1))
+        .expect(&LET_GO, &[])
+        .expect(&SELECT, &ACK)
+        .expect(&ASK_SELECTED, &telegram(2));
+    let mut meter = selected_meter();
+    assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [1]);
+    assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [2]);
+    assert!(line.is_finished());
+}
+
+#[tokio::test]
+async fn an_answer_of_another_meter_than_the_selected_one_is_none() {
+    // Number, manufacturer, version, medium: one of them differs.
+    for index in [7, 11, 13, 14] {
+        let mut other = telegram(66);
+        other[index] ^= 1;
+        let last = other.len() - 2;
+        other[last] = other[4..last].iter().fold(0, |sum, byte| sum.wrapping_add(*byte));
+        let mut line = ScriptedLine::new()
+            .expect(&LET_GO, &[])
+            .expect(&SELECT, &ACK)
+            .expect(&ASK_SELECTED, &other)
+            .expect(&LET_GO, &ACK)
+            .expect(&SELECT, &ACK)
+            .expect(&ASK_SELECTED, &[other, telegram(1)].concat())
+            .expect(&LET_GO, &ACK);
+        let mut meter = selected_meter();
+        let fault = meter.read(&mut line).await.unwrap_err();
+        assert_eq!(fault.name(), "garbled", "{fault}");
+        assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [1]);
+        assert!(line.is_finished());
+    }
+}
+
+#[tokio::test]
+async fn the_telegrams_of_a_selected_meter_are_read_with_the_bit_toggling_and_each_read_begins_with_1() {
+    let mut line = ScriptedLine::new().expect(&LET_GO, &[]);
+    for litres in [1, 3] {
+        line = line
+            .expect(&SELECT, &ACK)
+            .expect(&ASK_SELECTED, &announcing(litres))
+            .expect(&ASK_SELECTED_ON, &telegram(litres + 1))
+            .expect(&LET_GO, &ACK);
+    }
+    let mut meter = selected_meter();
+    assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [1, 2]);
+    assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [3, 4]);
+    assert!(line.is_finished());
+}
+
+#[tokio::test]
+async fn a_selection_that_nobody_acknowledges_is_silence_and_the_next_read_lets_all_go_first() {
+    let mut line = ScriptedLine::new();
+    for _ in 0..2 {
+        line = line.expect(&LET_GO, &[]).expect(&SELECT, &[]);
+    }
+    let mut meter = selected_meter();
+    for _ in 0..2 {
+        assert_eq!(meter.read(&mut line).await.unwrap_err().name(), "silent");
+    }
+    assert!(line.is_finished());
+}
