@@ -276,6 +276,7 @@ impl Case {
             answer_window: None,
             late_window: None,
             expected_number: None,
+            selection: None,
         };
         line::Config {
             name: LINE.into(),

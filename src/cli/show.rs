@@ -14,7 +14,23 @@ pub(super) fn answer(answer: &Answer) -> String {
     }
     let header = ["quantity", "value", "unit", "function", "storage", "tariff", "subunit", "raw"];
     let rows: Vec<[String; 8]> = answer.values.iter().map(row).collect();
-    text + "\n" + &columns(header.map(str::to_owned), &rows)
+    let header = header.map(str::to_owned);
+    if answer.values.iter().all(|value| value.name.is_none()) {
+        return text + "\n" + &columns(header, &rows);
+    }
+    let names = answer.values.iter().map(|value| name(value.name.as_deref()));
+    let named: Vec<[String; 9]> = names.zip(rows).map(|(name, row)| in_front(name, row)).collect();
+    text + "\n" + &columns(in_front("name".to_owned(), header), &named)
+}
+
+/// What the utility calls a value; what a configuration says never reaches the terminal's controls.
+fn name(name: Option<&str>) -> String {
+    name.map(|name| name.escape_debug().to_string()).unwrap_or_default()
+}
+
+fn in_front(name: String, row: [String; 8]) -> [String; 9] {
+    let [a, b, c, d, e, f, g, h] = row;
+    [name, a, b, c, d, e, f, g, h]
 }
 
 fn row(value: &Value) -> [String; 8] {

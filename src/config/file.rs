@@ -1,10 +1,13 @@
 //! The first stage: what was typed, key by key, with its place. Says which keys there are and of what kind their values
 //! are, and nothing about what is sensible: that is `check`'s.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
 use weir_meter::Parity;
+use weir_meter::selection::Which;
+use weir_wire::Function;
 
 use super::reader::{NumberOrText, Pass, Reader};
 use super::source::{At, Place};
@@ -105,6 +108,18 @@ pub(super) struct Shared {
     pub(super) baud: Option<At<i64>>,
     pub(super) parity: Option<At<Parity>>,
     pub(super) stop_bits: Option<At<i64>>,
+    pub(super) keep: Option<At<Arc<[Keep]>>>,
+}
+
+/// An entry of `keep`.
+pub(super) struct Keep {
+    pub(super) place: Place,
+    pub(super) quantity: Option<At<String>>,
+    pub(super) function: Option<At<Which<Function>>>,
+    pub(super) storage: Option<At<NumberOrText>>,
+    pub(super) tariff: Option<At<NumberOrText>>,
+    pub(super) subunit: Option<At<NumberOrText>>,
+    pub(super) name: Option<At<String>>,
 }
 
 /// Which driver speaks to a meter.
@@ -131,6 +146,9 @@ const POLICIES: [(&str, WhenFull); 3] = [
     ("drop-oldest", WhenFull::DropOldest),
     ("stop-polling", WhenFull::StopPolling),
 ];
+
+const KEEP_HINT: &str =
+    "write keep = [{ quantity = \"volume\" }, { quantity = \"volume\", storage = 1, name = \"due date\" }]";
 
 impl Typed {
     /// Reads the main file and returns what it wants included.
@@ -258,8 +276,33 @@ impl Shared {
             baud: table.integer("baud"),
             parity: table.choice("parity", &PARITIES),
             stop_bits: table.integer("stop_bits"),
+            keep: table.listed("keep", "keep", KEEP_HINT, Keep::read).map(At::into_shared),
         }
     }
+}
+
+impl Keep {
+    fn read(table: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            place: table.place.clone(),
+            quantity: table.text("quantity"),
+            function: table.choice("function", &functions()),
+            storage: table.number_or_text("storage"),
+            tariff: table.number_or_text("tariff"),
+            subunit: table.number_or_text("subunit"),
+            name: table.text("name"),
+        }
+    }
+}
+
+fn functions() -> Vec<(&'static str, Which<Function>)> {
+    vec![
+        ("instantaneous", Which::Only(Function::Instantaneous)),
+        ("maximum", Which::Only(Function::Maximum)),
+        ("minimum", Which::Only(Function::Minimum)),
+        ("during-error", Which::Only(Function::DuringError)),
+        ("any", Which::Any),
+    ]
 }
 
 impl Protocol {

@@ -146,14 +146,14 @@ impl<'r, 't> Reader<'r, 't, '_> {
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(
+    pub(super) fn choice<T: Clone>(
         &mut self,
         key: &'static str,
         words: &[(&'static str, T)],
     ) -> Option<At<T>> {
         let typed = self.text(key)?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == typed.value) {
-            return Some(At { value: *value, place: typed.place });
+            return Some(At { value: value.clone(), place: typed.place });
         }
         self.pass.findings.spoil(&self.place, key);
         let hint = match nearest(&typed.value, words.iter().map(|(word, _)| *word)) {
@@ -197,12 +197,23 @@ impl<'r, 't> Reader<'r, 't, '_> {
         section: Section,
         mut read: impl FnMut(&mut Reader<'_, '_, '_>) -> T,
     ) -> Vec<T> {
-        let Some((value, file)) = self.find(key) else { return Vec::new() };
+        self.listed(key, section, &format!("write {section}, with two brackets, once for each"), &mut read)
+            .map(|listed| listed.value)
+            .unwrap_or_default()
+    }
+
+    /// A list of tables, where an empty one is not the same as none.
+    pub(super) fn listed<T>(
+        &mut self,
+        key: &'static str,
+        section: Section,
+        hint: &str,
+        mut read: impl FnMut(&mut Reader<'_, '_, '_>) -> T,
+    ) -> Option<At<Vec<T>>> {
+        let (value, file) = self.find(key)?;
         let Some(items) = value.get_ref().as_array() else {
-            let expected = "a list of tables";
-            self.mistyped(key, expected, value)
-                .hint(format!("write {section}, with two brackets, once for each"));
-            return Vec::new();
+            self.mistyped(key, "a list of tables", value).hint(hint);
+            return None;
         };
         let mut results = Vec::new();
         for item in items.iter() {
@@ -214,7 +225,7 @@ impl<'r, 't> Reader<'r, 't, '_> {
                 None => drop(self.mistyped(key, "a list of tables", item)),
             }
         }
-        results
+        Some(At { value: results, place: place_of(file, value) })
     }
 
     /// Every scalar in a table whose keys are not ours, under its whole dotted name: `a.b = 1` and `"a.b" = 1` are the

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -32,6 +33,13 @@ pub(super) const MAIN: usize = 0;
 pub(super) struct At<T> {
     pub(super) value: T,
     pub(super) place: Place,
+}
+
+impl<T> At<Vec<T>> {
+    /// The same list, for many to have.
+    pub(super) fn into_shared(self) -> At<Arc<[T]>> {
+        At { value: self.value.into(), place: self.place }
+    }
 }
 
 /// Every text that was read, in the order in which they were.

@@ -7,6 +7,7 @@ mod files;
 mod hostile;
 mod load;
 mod secrets;
+mod selection;
 
 use std::path::Path;
 

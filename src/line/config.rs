@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use weir_meter::selection::Selection;
 use weir_meter::{Driver, Serial};
 
 /// One line and everything wired to it.
@@ -68,4 +70,6 @@ pub struct Meter {
     pub late_window: Option<Duration>,
     /// The serial number it must answer with, when the utility wants that checked.
     pub expected_number: Option<String>,
+    /// Which of its values are forwarded; `None` for all.
+    pub selection: Option<Arc<Selection>>,
 }

@@ -244,7 +244,7 @@ impl Line for Exchange<'_> {
     }
 
     async fn tune(&mut self, serial: &Serial, timing: &Timing) -> Result<(), Fault> {
-        self.wire.configure(serial)?;
+        self.wire.configure(serial).await?;
         (self.manner.serial, self.manner.timing) = (*serial, *timing);
         Ok(())
     }

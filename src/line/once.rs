@@ -34,7 +34,8 @@ pub async fn read_once(config: Config, meter: &str) -> Result<Reading, Fault> {
         return Err(Fault::Refused { why });
     }
     let driver = wanted.driver.name();
-    let origin = Origin { line: &name, meter, driver, scheduled_at: None };
+    let selection = wanted.selection.as_deref();
+    let origin = Origin { line: &name, meter, driver, scheduled_at: None, selection };
     Ok(reading(&origin, answer, frames, keep_raw))
 }
 

@@ -146,10 +146,13 @@ impl Task {
         };
         let meter = station.status.id.clone();
         let driver = station.driver.name();
-        let origin = Origin { line: &self.name, meter: &meter, driver, scheduled_at };
+        let selection = station.selection.as_deref();
+        let origin = Origin { line: &self.name, meter: &meter, driver, scheduled_at, selection };
+        // The gist is the meter's, also of what is not forwarded.
+        let gist = LastReading::of(&answer, clock::wall());
         let reading = reading(&origin, answer, frames, self.keep_raw);
         station.status.counters.answered += 1;
-        station.status.last_reading = Some(LastReading::of(&reading.answer, reading.read_at));
+        station.status.last_reading = Some(LastReading { read_at: reading.read_at, ..gist });
         let for_asker = is_asked.then(|| reading.clone());
         self.delivery.send(Record::Reading(reading)).await;
         for_asker

@@ -1,7 +1,8 @@
-//! From a driver's answer to the reading that is stored: times, boot, and only the raw bytes that are wanted.
+//! From a driver's answer to the reading that is stored: times, boot, and only the values and raw bytes that are wanted.
 
 use jiff::Timestamp;
 use weir_meter::Answer;
+use weir_meter::selection::Selection;
 use weir_wire::stored::Reading;
 use weir_wire::{Content, Raw};
 
@@ -13,14 +14,19 @@ pub(super) struct Origin<'a> {
     pub(super) meter: &'a str,
     pub(super) driver: &'a str,
     pub(super) scheduled_at: Option<Timestamp>,
+    /// Which of the values are wanted; `None` for all.
+    pub(super) selection: Option<&'a Selection>,
 }
 
 /// The reading of an answer that has just come.
 ///
-/// Raw bytes stay only on request, except on values that say nothing without them. `frames` stand in for a driver that
+/// The answer's own raw bytes are the whole frame's, whatever was selected. Raw bytes stay only on request, except on values that say nothing without them. `frames` stand in for a driver that
 /// gives no raw bytes itself.
 pub(super) fn reading(origin: &Origin<'_>, mut answer: Answer, frames: Vec<u8>, keep_raw: bool) -> Reading {
     let clock::Dated { wall, clock, boot, uptime_ms } = clock::dated();
+    if let Some(selection) = origin.selection {
+        answer.values = selection.apply(answer.values);
+    }
     if keep_raw {
         answer.raw = answer.raw.or(Some(Raw(frames)));
     } else {
@@ -48,6 +54,7 @@ fn says_nothing(content: &Content) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use weir_meter::selection::{Keep, MISSING};
     use weir_wire::{Quantity, Value};
 
     fn answer() -> Answer {
@@ -58,7 +65,7 @@ mod tests {
 
     #[test]
     fn raw_bytes_stay_where_they_are_all_there_is_and_elsewhere_only_on_request() {
-        let origin = Origin { line: "l", meter: "m", driver: "d", scheduled_at: None };
+        let origin = Origin { line: "l", meter: "m", driver: "d", scheduled_at: None, selection: None };
         let raws =
             |reading: &Reading| reading.answer.values.iter().map(|v| v.raw.is_some()).collect::<Vec<_>>();
         let plain = reading(&origin, answer(), vec![1, 2], false);
@@ -67,5 +74,21 @@ mod tests {
         assert_eq!((raws(&kept), kept.answer.raw), (vec![true; 3], Some(Raw(vec![1, 2]))));
         let own = Answer { raw: Some(Raw(vec![9])), ..answer() };
         assert_eq!(reading(&origin, own, vec![1, 2], true).answer.raw, Some(Raw(vec![9])));
+    }
+
+    #[test]
+    fn only_selected_values_stay_with_their_names_and_the_frame_as_a_whole() {
+        let keep = Keep { name: Some("flat".into()), ..Keep::main(Quantity::Customer) };
+        let selection = Selection::new(vec![keep, Keep::main(Quantity::Energy)]).unwrap();
+        let origin =
+            Origin { line: "l", meter: "m", driver: "d", scheduled_at: None, selection: Some(&selection) };
+        let customer = Value::new(Quantity::Customer, Content::Text("x".into()));
+        let answer = Answer { values: [answer().values, vec![customer]].concat(), ..answer() };
+        let kept = reading(&origin, answer, vec![1, 2], true).answer;
+        let names: Vec<_> =
+            kept.values.iter().map(|value| (value.name.as_deref(), value.quantity.as_str())).collect();
+        assert_eq!(names, [(Some("flat"), "customer"), (None, "energy")]);
+        assert_eq!(kept.values[1].content, Content::Invalid(MISSING.into()));
+        assert_eq!(kept.raw, Some(Raw(vec![1, 2])));
     }
 }

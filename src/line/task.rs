@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc, watch};
+use weir_meter::selection::Selection;
 use weir_meter::{Driver, Fault};
 use weir_wire::stored::{Record, What};
 
@@ -77,6 +78,7 @@ pub(super) struct Station {
     pub(super) manner: Manner,
     pub(super) health: Health,
     pub(super) identity: Identity,
+    pub(super) selection: Option<Arc<Selection>>,
     pub(super) budget: Option<Budget>,
     pub(super) status: MeterStatus,
 }
@@ -153,6 +155,7 @@ impl Task {
             driver: meter.driver,
             health: Health::new(meter.every),
             identity: Identity::new(meter.expected_number),
+            selection: meter.selection,
             budget: meter.reads_per_day_max.map(|max| Budget::new(max, zone.clone())),
             status: MeterStatus { id: meter.id, ..MeterStatus::default() },
         };

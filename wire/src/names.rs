@@ -122,6 +122,7 @@ words! {
         52 BatteryChange "battery-change",
         53 Unreadable "unreadable",
         54 RemainingVolume "remaining-volume",
+        55 Temperature "temperature",
     }
 }
 

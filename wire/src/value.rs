@@ -13,6 +13,8 @@ use crate::{Function, Number, Quantity, Unit};
 pub struct Value {
     /// What is measured.
     pub quantity: Quantity,
+    /// What the utility calls this value, where it has given it a name.
+    pub name: Option<String>,
     /// The number, text or date, or why there is none.
     pub content: Content,
     /// The unit of a number; absent for texts, dates and pure numbers.
@@ -56,6 +58,7 @@ impl Value {
     pub fn new(quantity: Quantity, content: Content) -> Self {
         Self {
             quantity,
+            name: None,
             content,
             unit: None,
             function: Function::Instantaneous,
@@ -71,6 +74,7 @@ impl Value {
 #[derive(Deserialize)]
 struct ValueJson {
     quantity: Quantity,
+    name: Option<String>,
     value: Option<Number>,
     text: Option<String>,
     date: Option<String>,
@@ -85,9 +89,12 @@ struct ValueJson {
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { quantity, content, unit, function, storage, tariff, subunit, raw } = self;
-        let mut json = serializer.serialize_struct("Value", 8)?;
+        let Self { quantity, name, content, unit, function, storage, tariff, subunit, raw } = self;
+        let mut json = serializer.serialize_struct("Value", 9)?;
         json.serialize_field("quantity", quantity)?;
+        if let Some(name) = name {
+            json.serialize_field("name", name)?;
+        }
         match content {
             Content::Number(number) => json.serialize_field("value", number)?,
             Content::Text(text) => json.serialize_field("text", text)?,
@@ -124,6 +131,7 @@ impl<'de> Deserialize<'de> for Value {
         };
         Ok(Self {
             quantity: json.quantity,
+            name: json.name,
             content,
             unit: json.unit,
             function: json.function,

@@ -121,7 +121,7 @@ fn unit(code: u8) -> Option<(Quantity, Option<Unit>, i32)> {
         (0x35, Quantity::VolumeFlow, Unit::CubicMetrePerHour),
     ];
     match code {
-        0x38 => return Some((Quantity::from("temperature"), Some(Unit::Celsius), -3)),
+        0x38 => return Some((Quantity::Temperature, Some(Unit::Celsius), -3)),
         0x39 => return Some((Quantity::HeatCostAllocation, None, 0)),
         0x3F => return Some((Quantity::Dimensionless, None, 0)),
         _ => {}

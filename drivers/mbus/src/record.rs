@@ -98,6 +98,7 @@ fn record(bytes: &[u8], text_order: VifText) -> Result<(Value, usize), Broken> {
     let value = Value {
         unit: meaning.unit.filter(|_| !matches!(content, Content::Text(ref text) if !is_numeric(text))),
         quantity: meaning.quantity,
+        name: None,
         content,
         function: dib.function,
         storage: dib.storage,

@@ -10,6 +10,7 @@ mod framing;
 mod profile;
 #[cfg(feature = "scripted")]
 pub mod scripted;
+pub mod selection;
 mod serial;
 
 pub use async_trait::async_trait;

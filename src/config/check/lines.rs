@@ -13,7 +13,7 @@ use super::super::forecast::Forecast;
 use super::super::notice::Findings;
 use super::super::quantity::Shown;
 use super::super::source::Place;
-use super::{duration_within, meters, names, number_within, schedule};
+use super::{duration_within, meters, names, number_within, schedule, selection};
 use crate::line::{self, Port};
 
 const REPEATS: u32 = 2;
@@ -46,6 +46,7 @@ pub(super) fn lines<'t>(typed: &'t [file::Line], zone: &TimeZone, findings: &mut
         schedule::schedule(&line.shared, findings);
         meters::waits(&line.shared, findings);
         meters::serial(&line.shared, weir_meter::Serial::DEFAULT, findings);
+        selection::selection(line.shared.keep.as_ref(), findings);
         drafts.push(Draft { config: config(line, port, zone, findings), typed: line, framings: Vec::new() });
     }
     drafts

@@ -12,7 +12,7 @@ use super::super::notice::Findings;
 use super::super::reader::nearest;
 use super::super::source::{At, Place};
 use super::lines::{self, Draft};
-use super::{duration_within, names, number_within, schedule};
+use super::{duration_within, names, number_within, schedule, selection};
 use crate::line;
 
 const BAUDS: RangeInclusive<u32> = 300..=921_600;
@@ -106,6 +106,7 @@ fn with_defaults(own: &Shared, line: &Shared) -> Shared {
         baud: own.baud.clone().or(line.baud.clone()),
         parity: own.parity.clone().or(line.parity.clone()),
         stop_bits: own.stop_bits.clone().or(line.stop_bits.clone()),
+        keep: own.keep.clone().or(line.keep.clone()),
     }
 }
 
@@ -179,6 +180,7 @@ impl Checker<'_> {
             built.as_ref().map_or(Serial::DEFAULT, |(built, _)| built.serial),
             self.findings,
         );
+        let selection = selection::selection(self.shared.keep.as_ref(), self.findings);
         let (built, framing) = built?;
         if let (Some(address), true) = (&self.meter.address, !line.is_empty()) {
             let key = format!("{line}\0{}", built.same_as);
@@ -195,6 +197,7 @@ impl Checker<'_> {
             answer_window,
             late_window,
             expected_number: self.expected_number(built.number),
+            selection,
         };
         Some((config, framing))
     }

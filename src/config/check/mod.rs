@@ -9,6 +9,7 @@ mod meters;
 mod names;
 mod schedule;
 mod secured;
+mod selection;
 mod uplink;
 
 use std::ops::RangeInclusive;

@@ -98,6 +98,9 @@ fn the_example_has_every_key_that_is_ever_asked_for() {
     for (list, section) in [("lines", "[[lines]]"), ("meters", "[[meters]]")] {
         value[list].as_array().unwrap().iter().for_each(|item| add(section, item.as_table().unwrap()));
     }
+    let lines = value["lines"].as_array().unwrap().iter();
+    let kept = lines.filter_map(|line| line.get("keep")).flat_map(|keep| keep.as_array().unwrap());
+    kept.for_each(|entry| add("keep", entry.as_table().unwrap()));
     let missing: Vec<_> = asked
         .iter()
         .filter(|(section, key)| !written.contains(&(section.to_string(), key.to_string())))

@@ -49,6 +49,7 @@ fn meter(id: &str, driver: impl Driver + 'static, every: Duration) -> Meter {
         answer_window: None,
         late_window: None,
         expected_number: None,
+        selection: None,
     }
 }
 

@@ -49,7 +49,38 @@ struct CompactValue {
     storage: u64,
     tariff: u32,
     subunit: u16,
-    raw: Option<Vec<u8>>,
+    rare: Rare,
+}
+
+/// What most values do not have, so that having none of it takes one byte and not one for each.
+#[derive(Serialize, Deserialize)]
+enum Rare {
+    Nothing,
+    Raw(Vec<u8>),
+    Name(String),
+    NameAndRaw(String, Vec<u8>),
+}
+
+impl From<&Value> for Rare {
+    fn from(value: &Value) -> Self {
+        match (&value.name, &value.raw) {
+            (None, None) => Self::Nothing,
+            (None, Some(raw)) => Self::Raw(raw.0.clone()),
+            (Some(name), None) => Self::Name(name.clone()),
+            (Some(name), Some(raw)) => Self::NameAndRaw(name.clone(), raw.0.clone()),
+        }
+    }
+}
+
+impl Rare {
+    fn split(self) -> (Option<String>, Option<Raw>) {
+        match self {
+            Self::Nothing => (None, None),
+            Self::Raw(raw) => (None, Some(Raw(raw))),
+            Self::Name(name) => (Some(name), None),
+            Self::NameAndRaw(name, raw) => (Some(name), Some(Raw(raw))),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -238,7 +269,7 @@ impl From<&Value> for CompactValue {
             storage: value.storage,
             tariff: value.tariff,
             subunit: value.subunit,
-            raw: value.raw.as_ref().map(|raw| raw.0.clone()),
+            rare: value.into(),
         }
     }
 }
@@ -247,8 +278,10 @@ impl TryFrom<CompactValue> for Value {
     type Error = DecodeError;
 
     fn try_from(value: CompactValue) -> Result<Self, DecodeError> {
+        let (name, raw) = value.rare.split();
         Ok(Self {
             quantity: value.quantity.try_into()?,
+            name,
             content: match value.content {
                 CompactContent::Number(digits, places) => Content::Number(number((digits, places))?),
                 CompactContent::Text(text) => Content::Text(text),
@@ -264,7 +297,7 @@ impl TryFrom<CompactValue> for Value {
             storage: value.storage,
             tariff: value.tariff,
             subunit: value.subunit,
-            raw: value.raw.map(Raw),
+            raw,
         })
     }
 }

@@ -60,9 +60,10 @@ impl Json<'_> {
     }
 
     fn value(&mut self, value: &Value) {
-        let Value { quantity, content, unit, function, storage, tariff, subunit, raw } = value;
+        let Value { quantity, name, content, unit, function, storage, tariff, subunit, raw } = value;
         self.raw("{");
         self.text("\"quantity\":", quantity.as_str());
+        self.text_if("\"name\":", name.as_deref());
         match content {
             Content::Number(number) => self.plain("\"value\":", number),
             Content::Text(text) => self.text("\"text\":", text),

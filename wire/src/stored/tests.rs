@@ -51,6 +51,7 @@ fn every_shape() -> Vec<(&'static str, Record)> {
     all_values.answer.values.extend([
         Value {
             function: Function::Maximum,
+            name: Some("peak \"A\"".into()),
             storage: 1,
             tariff: 2,
             subunit: 3,
@@ -66,6 +67,11 @@ fn every_shape() -> Vec<(&'static str, Record)> {
         Value {
             raw: Some(Raw(vec![0xFD, 0x3B])),
             ..Value::new(Quantity::vif(&[0xFD, 0x3B]), Content::Opaque)
+        },
+        Value {
+            name: Some("kept".into()),
+            raw: Some(Raw(vec![0x13])),
+            ..Value::new(Quantity::Volume, Content::Opaque)
         },
     ]);
     let event = |what| {
@@ -319,7 +325,7 @@ fn time() -> impl Strategy<Value = Timestamp> {
 
 prop_compose! {
     fn value()(
-        quantity in text(), unit in proptest::option::of(text()), function in text(),
+        quantity in text(), name in proptest::option::of(text()), unit in proptest::option::of(text()), function in text(),
         kind in 0..5, text in text(), digits in any::<i64>(), places in 0..=20_i32, time in time(),
         storage: u64, tariff: u32, subunit: u16, raw in raw(),
     ) -> Value {
@@ -332,7 +338,7 @@ prop_compose! {
             _ => Content::Invalid(text),
         };
         let (quantity, unit) = (quantity.as_str().into(), unit.map(|unit| unit.as_str().into()));
-        Value { quantity, content, unit, function: function.as_str().into(), storage, tariff, subunit, raw }
+        Value { quantity, name, content, unit, function: function.as_str().into(), storage, tariff, subunit, raw }
     }
 }
 
