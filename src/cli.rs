@@ -13,6 +13,7 @@ mod lend;
 mod outbox;
 mod read;
 mod run;
+mod scan;
 mod show;
 #[cfg(feature = "demo")]
 mod simulate;
@@ -79,6 +80,11 @@ enum Command {
     ///
     /// Prints where the tool finds the meters: a pty, or with --tcp an address of this machine. Needs the running daemon.
     Lend(lend::Args),
+    /// Search a line for M-Bus meters and print a list to paste into the configuration
+    ///
+    /// By secondary address, narrowing where several meters answer at once, and by primary address. The polls of a running
+    /// daemon pause for as long as it takes: some minutes at 2400 Bd, more on long lines.
+    Scan(scan::Args),
     /// Decode a telegram written in hex
     Decode(decode::Args),
     /// Look into the outbox
@@ -137,6 +143,7 @@ pub fn main() -> ExitCode {
         Command::Config => tell(crate::config::EXAMPLE),
         Command::Read(args) => read::read(&args),
         Command::Lend(args) => lend::lend(&args),
+        Command::Scan(args) => scan::scan(&args),
         Command::Decode(args) => decode::decode(&args),
         Command::Outbox(command) => outbox::run(&command),
         #[cfg(feature = "demo")]

@@ -25,6 +25,7 @@ pub mod limits;
 pub mod line;
 pub mod outbox;
 pub mod pulse;
+pub mod scan;
 mod sys;
 pub mod timekeeper;
 pub mod uplink;

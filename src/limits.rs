@@ -82,6 +82,12 @@ pub const LINE_STOP_MAX: Duration = Duration::from_secs(5);
 /// not cost a day's readings; a search of a long bus by secondary addresses takes an hour or two.
 pub const LINE_LENT_MAX: Duration = Duration::from_secs(4 * 3600);
 
+/// Speeds that one search for meters goes through; M-Bus knows eight.
+pub const SCAN_BAUDS_MAX: usize = 16;
+
+/// Steps of a search that wait to be told. More are not told: what counts is in its report.
+pub const SCAN_STEPS_MAX: usize = 64;
+
 /// A loop that waits wakes up at least this often to beat its pulse, and a line to look whether the wall clock jumped.
 pub const LINE_TURN: Duration = Duration::from_secs(1);
 

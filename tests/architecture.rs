@@ -18,7 +18,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("outbox", &["clock", "event", "id", "limits", "pulse"]),
     ("timekeeper", &["boots", "clock", "event", "id", "limits", "outbox", "pulse"]),
     ("uplink", &["boots", "clock", "id", "limits", "outbox", "pulse"]),
-    ("control", &["clock", "id", "limits", "line", "outbox", "uplink"]),
+    ("scan", &["limits", "line"]),
+    ("control", &["clock", "id", "limits", "line", "outbox", "scan", "uplink"]),
     ("config", &["id", "limits", "line", "outbox", "uplink"]),
     (
         "app",
@@ -40,7 +41,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "app", "boots", "clock", "config", "control", "id", "limits", "line", "outbox", "pulse",
+            "app", "boots", "clock", "config", "control", "id", "limits", "line", "outbox", "pulse", "scan",
             "uplink", "watcher",
         ],
     ),

@@ -175,6 +175,13 @@ pub struct MeterConfig {
     /// Three capital letters (M-Bus). Default `SIM`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manufacturer: Option<String>,
+    /// The version in its secondary address, 0 to 254 (M-Bus). Default 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u8>,
+    /// Whether another M-Bus meter on the line may have the same primary address: then both answer to it, at once. Default
+    /// false.
+    #[serde(default)]
+    pub shares_address: bool,
     /// The register at the first answer, in m³, with no more decimals than the model sends. Default: drawn from the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<String>,
@@ -210,6 +217,8 @@ impl MeterConfig {
             address: None,
             serial: None,
             manufacturer: None,
+            version: None,
+            shares_address: false,
             volume: None,
             latency_ms: None,
             slow_ms: default_slow_ms(),

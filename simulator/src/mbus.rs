@@ -7,9 +7,13 @@
 //! | SND_NKE (C 40) | E5; frame count bit and telegram sequence start anew |
 //! | REQ_UD2 (C 5B or 7B) | RSP_UD, CI 72. The same frame count bit as before: the same telegram again |
 //! | REQ_UD1 (C 5A or 7A) | E5: no alarm |
-//! | SND_UD (C 53 or 73) with CI 50 | E5; the telegram sequence starts anew |
+//! | SND_UD (C 53 or 73) with CI 50, a subcode or none | E5; the telegram sequence starts anew |
+//! | SND_UD with CI 51 and `01 7A` | E5; the primary address is the given one, unless it is above 250 |
+//! | SND_UD with CI 51 and `04 6D` or `06 6D` | E5; the clock is set (types F and I) |
+//! | SND_UD with CI B8 to BF | E5 at the old speed; from then on 300, 600, … 38 400 Bd |
 //! | SND_UD with CI 52 to address 253 | E5 if the secondary address matches (nibble F and byte FF match anything), and the slave is selected |
-//! | SND_UD with another CI | E5, otherwise ignored |
+//! | SND_UD with another CI, or other data | E5, otherwise ignored |
+//! | the same SND_UD with the same frame count bit again | E5, and nothing is done twice |
 //!
 //! Addresses: its own; 253 when selected; 254 every slave answers; 255 every slave obeys and none answers. Whatever
 //! the request's address was, the answer carries the slave's primary address.
@@ -26,12 +30,16 @@
 //! | `long` | 120 | cold water 16 | `0C 78`, `0C 14` volume 0.01 m³ (BCD), `04 6D`, `42 6C`, `4C 14`, `82 01 6C` and `8C 01 14` the due date before (storage 2), `1B 3B` highest and `2B 3B` lowest flow, `8C 10 14` and `8C 20 14` volume by tariff 1 and 2, `8C 40 14` volume of subunit 1, `02 5A` flow temperature 0.1 °C, `02 FD 17`, `04 22` on time h, `02 FD 74` battery days, `0D FD 0C` |
 //! | `two-telegrams` | 50 and 74 | cold water 16 | first `0C 78`, `04 13` volume 0.001 m³ (binary), `04 6D`, `42 6C`, `44 13`, `1F` more follows; then storages 2 to 5 (`82 01 6C`, `84 01 13`, `C2 01 6C`, `C4 01 13`, …), `02 FD 17` |
 //!
-//! Status byte: 04 with a low battery, otherwise 00; the error flags are 0 then 1. The version byte is 1, the signature 0.
+//! Status byte: 04 with a low battery, otherwise 00; the error flags are 0 then 1. The version byte is 1 unless the
+//! configuration says another, the signature 0.
 
+mod orders;
 mod telegram;
 pub(crate) use telegram::bcd;
 #[cfg(test)]
 mod tests;
+
+use jiff::SignedDuration;
 
 use crate::Protocol;
 use crate::bus::{Answer, Recognition, RegisterSaid, Snapshot, by_length};
@@ -139,10 +147,17 @@ pub(crate) struct Slave {
     last_answer: Option<Answer>,
     next_telegram: usize,
     access: u8,
+    version: u8,
+    /// The last SND_UD, to know a repeat by.
+    last_order: Vec<u8>,
+    /// How much its clock is ahead of the one it began with.
+    clock_set_by: SignedDuration,
+    /// The speed that it was told to take, until somebody asks.
+    new_speed: Option<u32>,
 }
 
 impl Slave {
-    pub(crate) fn new(address: u8, manufacturer: [u8; 2], model: Model) -> Self {
+    pub(crate) fn new(address: u8, manufacturer: [u8; 2], version: u8, model: Model) -> Self {
         Self {
             address,
             manufacturer,
@@ -152,7 +167,16 @@ impl Slave {
             last_answer: None,
             next_telegram: 0,
             access: 0,
+            version,
+            last_order: Vec::new(),
+            clock_set_by: SignedDuration::ZERO,
+            new_speed: None,
         }
+    }
+
+    /// The speed at which it listens from now on, when that has just changed.
+    pub(crate) fn take_speed(&mut self) -> Option<u32> {
+        self.new_speed.take()
     }
 
     /// Whether a whole, valid frame is for this slave.
@@ -169,16 +193,18 @@ impl Slave {
         let parts = parts(frame)?;
         let answer = match parts.selection() {
             Some(mask) => self.select(mask, snapshot),
-            None => self.obey(parts.c, parts.a, parts.ci, snapshot),
+            None => self.obey(&parts, frame, snapshot),
         };
         answer.filter(|_| parts.a != ADDRESS_NONE_ANSWERS)
     }
 
-    fn obey(&mut self, c: u8, a: u8, ci: Option<u8>, snapshot: &Snapshot) -> Option<Answer> {
+    fn obey(&mut self, parts: &Parts<'_>, frame: &[u8], snapshot: &Snapshot) -> Option<Answer> {
+        let Parts { c, a, ci, data } = *parts;
         match (c, ci) {
             (0x40, None) => {
                 self.last_frame_count_bit = None;
                 self.next_telegram = 0;
+                self.last_order.clear();
                 if a == ADDRESS_SELECTED {
                     self.selected = false;
                 }
@@ -187,9 +213,9 @@ impl Slave {
             (0x5A | 0x7A, None) => Some(acknowledge()),
             (0x4B | 0x5B | 0x6B | 0x7B, None) => Some(self.class_2_data(c, snapshot)),
             (c, Some(ci)) if is_send_user_data(c) => {
-                if ci == 0x50 {
-                    self.next_telegram = 0;
-                    self.last_frame_count_bit = None;
+                if self.last_order != frame {
+                    self.last_order = frame.to_vec();
+                    self.carry_out(ci, data, snapshot);
                 }
                 Some(acknowledge())
             }
@@ -206,7 +232,8 @@ impl Slave {
                 if last.register == RegisterSaid::No { RegisterSaid::No } else { RegisterSaid::Again };
             return Answer { bytes: last.bytes.clone(), register };
         }
-        let telegrams = telegram::telegrams(self.model, snapshot);
+        let clock = snapshot.clock.saturating_add(self.clock_set_by);
+        let telegrams = telegram::telegrams(self.model, &Snapshot { clock, ..snapshot.clone() });
         let records = telegrams.get(self.next_telegram).map_or(&[][..], Vec::as_slice);
         let first = self.next_telegram == 0;
         self.next_telegram = (self.next_telegram + 1) % telegrams.len().max(1);
@@ -226,7 +253,7 @@ impl Slave {
         let [id0, id1, id2, id3] = telegram::bcd(u64::from(snapshot.serial));
         let [maker0, maker1] = self.manufacturer;
         let status = if snapshot.low_battery { 0x04 } else { 0x00 };
-        [id0, id1, id2, id3, maker0, maker1, VERSION, self.medium(), self.access, status, 0, 0]
+        [id0, id1, id2, id3, maker0, maker1, self.version, self.medium(), self.access, status, 0, 0]
     }
 
     fn medium(&self) -> u8 {
@@ -245,11 +272,13 @@ impl Slave {
         let rest = mask_rest.get(..4)?;
         self.selected = id_fits && rest.iter().zip(own_rest).all(|(mask, own)| *mask == 0xFF || mask == own);
         self.last_frame_count_bit = None;
+        self.last_order.clear();
         self.selected.then(acknowledge)
     }
 }
 
-const VERSION: u8 = 1;
+/// The version of a meter whose configuration gives none.
+pub(crate) const VERSION: u8 = 1;
 
 struct Parts<'a> {
     c: u8,

@@ -23,6 +23,12 @@ impl Character {
         Self { bits: 9_u8.saturating_add(parity_bits).saturating_add(stop_bits), baud: baud.max(1) }
     }
 
+    /// The same character at another speed. A speed of 0 counts as 1.
+    #[must_use]
+    pub(crate) fn at(self, baud: u32) -> Self {
+        Self { baud: baud.max(1), ..self }
+    }
+
     /// Bits of one character with start, parity and stop: 10 for 8N1, 11 for 8E1 and 8N2.
     #[must_use]
     pub fn bits(self) -> u8 {

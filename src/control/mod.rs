@@ -11,6 +11,7 @@
 
 mod client;
 mod lend;
+mod search;
 mod server;
 
 pub use client::{AskError, Client};
@@ -23,6 +24,7 @@ use weir_wire::{Clock, Identity, Status, Value, stored};
 
 use crate::line::LineStatus;
 use crate::outbox::Stats;
+use crate::scan;
 use crate::uplink::Condition;
 
 /// What may be asked.
@@ -38,6 +40,13 @@ pub enum Request {
     OutboxStats,
     /// Lines and meters as they are now.
     Lines,
+    /// Search a line for meters, until it is done or the connection is closed. Polls pause meanwhile.
+    Scan {
+        /// The line's name.
+        line: String,
+        /// What is searched for.
+        wanted: scan::Wanted,
+    },
     /// Lend a line to a vendor's tool until the time is up or the connection is closed. Polls pause meanwhile.
     Lend(Lend),
 }
@@ -89,6 +98,10 @@ pub enum Reply {
         /// Every line.
         lines: Vec<LineStatus>,
     },
+    /// To [`Request::Scan`], many times: what it is doing.
+    ScanStep(scan::Progress),
+    /// To [`Request::Scan`]: what came of it.
+    Scan(scan::Report),
     /// To [`Request::Lend`]: the line is the tool's from now on.
     Lent {
         /// Where the tool finds it: the path of a pty, or an address.

@@ -10,7 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{OutboxReport, Reply, Request, lend};
+use super::{OutboxReport, Reply, Request, lend, search};
 use crate::id::Lane;
 use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_IDLE_MAX, CONTROL_REQUEST_BYTES_MAX};
 use crate::line::{self, ReadError};
@@ -148,6 +148,9 @@ async fn converse(stream: UnixStream, served: &Served) -> io::Result<()> {
             Ok(Request::Lend(lend)) if is_whole => {
                 return lend::lend(&lend, served, &mut stream, &mut teller).await;
             }
+            Ok(Request::Scan { line, wanted }) if is_whole => {
+                return search::search(&line, wanted, served, &mut stream, &mut teller).await;
+            }
             Ok(request) if is_whole => answer(request, served).await,
             Ok(_) => refused("bad-request", "the request's line has no end"),
             Err(error) => refused("bad-request", error),
@@ -170,7 +173,7 @@ async fn answer(request: Request, served: &Served) -> Reply {
             })),
             Err(closed) => refused("closed", closed),
         },
-        Request::Lend(_) => refused("bad-request", "not here"),
+        Request::Lend(_) | Request::Scan { .. } => refused("bad-request", "not here"),
         Request::Lines => Reply::Lines { lines: served.lines.iter().map(line::Handle::status).collect() },
     }
 }

@@ -105,6 +105,11 @@ impl Lent<'_> {
 pub struct Ending(watch::Receiver<bool>);
 
 impl Ending {
+    /// Whether the job is to end.
+    pub fn has_come(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Waits until the job is to end. Safe to drop and to call again.
     pub async fn come(&mut self) {
         if self.0.wait_for(|is_ending| *is_ending).await.is_err() {

@@ -93,6 +93,10 @@ impl Driver for Mbus {
         "mbus"
     }
 
+    fn address(&self) -> Option<String> {
+        Some(self.address.to_string())
+    }
+
     fn timing(&self, serial: &Serial) -> Timing {
         timing(serial)
     }

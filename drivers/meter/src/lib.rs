@@ -29,6 +29,11 @@ pub trait Driver: Send {
     /// The protocol's name in configuration and readings: `mbus`, `modbus`, `cjt188`.
     fn name(&self) -> &'static str;
 
+    /// Under which address the meter is asked, as the configuration writes it; `None` where nobody has use for it.
+    fn address(&self) -> Option<String> {
+        None
+    }
+
     /// How long to wait where, by the protocol's standard, on a line with these parameters.
     fn timing(&self, serial: &Serial) -> Timing;
 

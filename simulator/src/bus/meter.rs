@@ -119,8 +119,8 @@ impl Meter {
             (random.u64(10 * cubic_metre..9000 * cubic_metre), random.u64(11_000..30_000), random.u8(0..=4));
         let register = plan.volume.unwrap_or(drawn_volume);
         let slave = match plan.kind {
-            Kind::Mbus { address, manufacturer, model } => {
-                Slave::Mbus(mbus::Slave::new(address, manufacturer, model))
+            Kind::Mbus { address, manufacturer, version, model } => {
+                Slave::Mbus(mbus::Slave::new(address, manufacturer, version, model))
             }
             Kind::Modbus { unit, model } => Slave::Modbus(modbus::Slave::new(unit, model, framing)),
             Kind::Cjt188 { address, model, order, preamble } => {
@@ -203,10 +203,17 @@ impl Meter {
         let said = self.account_for(&answer, spoilt);
         let bytes = spoil::spoil(answer.bytes, &faults, self.protocol(), self.framing, &mut self.random);
         let latency = if self.paced { self.latency } else { Duration::ZERO };
+        // The answer still goes at the speed of the request.
+        let character = self.character;
+        if let Slave::Mbus(slave) = &mut self.slave
+            && let Some(baud) = slave.take_speed()
+        {
+            self.character = character.at(baud);
+        }
         Some(Reply {
             after: latency + if has(Fault::Slow) { self.slow } else { Duration::ZERO },
             bytes,
-            character: self.character,
+            character,
             said,
             spoilt,
             echoed: has(Fault::Echo),

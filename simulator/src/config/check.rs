@@ -101,7 +101,7 @@ pub(crate) struct MeterPlan {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
-    Mbus { address: u8, manufacturer: [u8; 2], model: mbus::Model },
+    Mbus { address: u8, manufacturer: [u8; 2], version: u8, model: mbus::Model },
     Modbus { unit: u8, model: modbus::Model },
     Cjt188 { address: [u8; 7], model: cjt188::Model, order: DiOrder, preamble: Option<u8> },
 }
@@ -179,7 +179,7 @@ fn plan_line(line: &LineConfig, index: usize) -> Result<LinePlan, ConfigError> {
                 Kind::Modbus { unit, .. } => (Protocol::Modbus, unit.to_string()),
                 Kind::Cjt188 { address, .. } => (Protocol::Cjt188, cjt188::digits_of(address)),
             };
-            if !used.insert(key.clone()) {
+            if !used.insert(key.clone()) && !meter.shares_address {
                 return Err(wrong_meter(line, &plan.name, format!("address {} is already taken", key.1)));
             }
             meters.push(plan);
@@ -300,8 +300,10 @@ pub(crate) fn check_faults(faults: &[FaultRule]) -> Result<(), String> {
 }
 
 fn kind_of(meter: &MeterConfig, number: u16, place: usize, serial: u32) -> Result<Kind, String> {
-    if meter.protocol != Protocol::Mbus && meter.manufacturer.is_some() {
-        return Err("only an M-Bus meter has a manufacturer".to_owned());
+    if meter.protocol != Protocol::Mbus
+        && (meter.manufacturer.is_some() || meter.version.is_some() || meter.shares_address)
+    {
+        return Err("only an M-Bus meter has manufacturer, version and shares_address".to_owned());
     }
     if meter.protocol != Protocol::Cjt188
         && (meter.preamble_bytes.is_some() || meter.di_order != DiOrder::Any)
@@ -312,6 +314,10 @@ fn kind_of(meter: &MeterConfig, number: u16, place: usize, serial: u32) -> Resul
         Protocol::Mbus => Ok(Kind::Mbus {
             address: number_of(meter, number, place, 250)?,
             manufacturer: mbus::manufacturer_code(meter.manufacturer.as_deref().unwrap_or("SIM"))?,
+            version: match meter.version {
+                Some(u8::MAX) => return Err("version 255 would be a wildcard".to_owned()),
+                version => version.unwrap_or(mbus::VERSION),
+            },
             model: mbus::Model::named(meter.model.as_deref())?,
         }),
         Protocol::Modbus => Ok(Kind::Modbus {

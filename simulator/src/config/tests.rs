@@ -36,6 +36,8 @@ fn the_example_can_be_simulated_and_shows_every_key() {
         "echo",
         "noise",
         "strict_baud",
+        "version",
+        "shares_address",
         "count",
         "protocol",
         "model",
@@ -149,6 +151,7 @@ fn a_line_that_cannot_be_is_refused() {
 fn names_and_addresses_are_used_once() {
     let two_meters = "[[lines]]\nname = \"L\"\nmemory = true\n[[lines.meters]]\nname = \"A\"\nprotocol = \"mbus\"\naddress = 7\n[[lines.meters]]\nname = \"B\"\nprotocol = \"mbus\"\naddress = 7";
     assert!(refusal(two_meters).contains("meter \"B\": address 7 is already taken"));
+    assert!(plan(&format!("{two_meters}\nshares_address = true")).is_ok());
     assert!(plan(&two_meters.replace("\"B\"\nprotocol = \"mbus\"", "\"B\"\nprotocol = \"modbus\"")).is_ok());
     let same_name = two_meters.replace("\"B\"", "\"A\"").replacen("address = 7", "address = 8", 1);
     assert!(refusal(&same_name).contains("another meter has this name"));

@@ -21,7 +21,7 @@ fn short_frame(c: u8, a: u8) -> [u8; 5] {
 }
 
 fn slave(model: Model) -> Slave {
-    Slave::new(5, manufacturer_code("SIM").unwrap(), model)
+    Slave::new(5, manufacturer_code("SIM").unwrap(), VERSION, model)
 }
 
 fn ask(slave: &mut Slave, frame: &[u8]) -> Option<Answer> {
@@ -155,4 +155,45 @@ fn bytes_are_recognised_by_start_length_and_checksum() {
     assert_eq!(recognise(&[0x68, 0x03, 0x03, 0x68, 0x53]), Recognition::Incomplete);
     assert_eq!(recognise(&[0x68, 0x03, 0x04]), Recognition::Garbage);
     assert_eq!(recognise(&[0xE5]), Recognition::Garbage);
+}
+
+fn order(a: u8, ci: u8, data: &[u8]) -> Vec<u8> {
+    long_frame(&[&[0x73, a, ci], data].concat())
+}
+
+#[test]
+fn an_address_is_taken_once_it_is_acknowledged_and_none_above_250() {
+    let mut slave = slave(Model::Short);
+    assert_eq!(ask(&mut slave, &order(5, 0x51, &[0x01, 0x7A, 9])).unwrap().bytes, [ACKNOWLEDGE]);
+    assert!(ask(&mut slave, &short_frame(0x40, 5)).is_none());
+    assert_eq!(ask(&mut slave, &short_frame(0x7B, 9)).unwrap().bytes[5], 9);
+    assert!(ask(&mut slave, &order(9, 0x51, &[0x01, 0x7A, 251])).is_some());
+    assert!(ask(&mut slave, &short_frame(0x40, 9)).is_some());
+}
+
+#[test]
+fn a_clock_is_set_by_types_f_and_i_and_runs_on_from_there() {
+    let mut slave = slave(Model::Short);
+    // 22:41, day 25, month 11, year 26.
+    let clock = [41, 22, 25 | 2 << 5, 11 | 3 << 4];
+    for data in [[&[0x04, 0x6D][..], &clock].concat(), [&[0x06, 0x6D, 17][..], &clock, &[0]].concat()] {
+        ask(&mut slave, &short_frame(0x40, 5));
+        ask(&mut slave, &order(5, 0x51, &data)).unwrap();
+        let answer = ask(&mut slave, &short_frame(0x7B, 5)).unwrap().bytes;
+        let at = answer.windows(2).position(|code| code == [0x04, 0x6D]).unwrap();
+        assert_eq!(answer[at + 2..at + 6], clock);
+    }
+}
+
+#[test]
+fn a_speed_is_taken_after_the_acknowledgement_and_a_repeat_does_nothing_twice() {
+    let mut slave = slave(Model::Short);
+    let switch = order(5, 0xBD, &[]);
+    assert_eq!(ask(&mut slave, &switch).unwrap().bytes, [ACKNOWLEDGE]);
+    assert_eq!((slave.take_speed(), slave.take_speed()), (Some(9600), None));
+    assert!(ask(&mut slave, &switch).is_some());
+    assert_eq!(slave.take_speed(), None);
+    ask(&mut slave, &short_frame(0x40, 5));
+    ask(&mut slave, &switch);
+    assert_eq!(slave.take_speed(), Some(9600));
 }

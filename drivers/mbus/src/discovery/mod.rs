@@ -29,6 +29,8 @@ mod heard;
 mod primary;
 mod secondary;
 
+use std::ops::ControlFlow;
+
 use weir_meter::{Fault, Line};
 
 use crate::Secondary;
@@ -73,8 +75,11 @@ pub enum Step {
     Found(Found),
 }
 
-/// Where steps are told. It must not wait.
-pub type Tell<'t> = &'t mut (dyn FnMut(Step) + Send);
+/// Where steps are told. It must not wait. A break ends the search with what has been found.
+pub type Tell<'t> = &'t mut (dyn FnMut(Step) -> ControlFlow<()> + Send);
+
+/// What a search that was told to break says of itself.
+const BROKEN_OFF: Trouble = Trouble::GivenUp("it was told to end");
 
 /// A meter that has been found.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -147,7 +152,7 @@ impl Discovery {
         let known = self.meters.iter_mut().find(|known| {
             known.identity.is_some() && known.identity == found.identity
                 // A meter found at two primary addresses is two meters with one identity.
-                && (known.primary == found.primary || known.is_selectable != found.is_selectable)
+                && (known.primary == found.primary || known.primary.is_none() || found.primary.is_none())
         });
         match known {
             Some(known) => {

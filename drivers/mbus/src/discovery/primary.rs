@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use weir_meter::Line;
 
 use super::heard::{self, Heard};
-use super::{Discovery, Found, Search, SearchError, Step, Tell, Trouble, begin};
+use super::{BROKEN_OFF, Discovery, Found, Search, SearchError, Step, Tell, Trouble, begin};
 use crate::address::PRIMARY_MAX;
 use crate::frame;
 use crate::link::selection;
@@ -24,14 +24,17 @@ pub async fn primary(
     begin(line).await?;
     let mut discovery = Discovery::default();
     for address in addresses.take_while(|address| *address <= PRIMARY_MAX) {
-        tell(Step::Address(address));
+        if tell(Step::Address(address)).is_break() {
+            discovery.troubles.push(BROKEN_OFF);
+            break;
+        }
         if heard::hear(line, &frame::short(frame::SND_NKE, address), search.tries).await? == Heard::Nothing {
             continue;
         }
         let trouble = match heard::readings(line, address, true, search.tries, true).await? {
             Heard::Answer(bytes) => match confirmed(line, address, &bytes, search).await? {
                 Some(found) => {
-                    tell(Step::Found(found.clone()));
+                    let _ = tell(Step::Found(found.clone()));
                     discovery.meters.push(found);
                     continue;
                 }

@@ -7,7 +7,8 @@ use weir_meter::Line;
 
 use super::heard::{self, Heard};
 use super::{
-    Discovery, Found, SELECTIONS_MAX, Search, SearchError, Step, TROUBLES_MAX, Tell, Trouble, begin,
+    BROKEN_OFF, Discovery, Found, SELECTIONS_MAX, Search, SearchError, Step, TROUBLES_MAX, Tell, Trouble,
+    begin,
 };
 use crate::address::{PRIMARY_MAX, SELECTED};
 use crate::frame;
@@ -84,13 +85,16 @@ impl Searcher<'_> {
                 self.discovery.troubles.push(Trouble::GivenUp(why));
                 return Ok(());
             }
-            (self.tell)(Step::Mask(mask));
+            if (self.tell)(Step::Mask(mask)).is_break() {
+                self.discovery.troubles.push(BROKEN_OFF);
+                return Ok(());
+            }
             let next = match self.probe(&mask).await? {
                 Probe::Nobody => None,
                 Probe::One(found) => {
                     let hidden = self.hidden_by(&mask, &found);
                     if self.discovery.add(found.clone()) {
-                        (self.tell)(Step::Found(found));
+                        let _ = (self.tell)(Step::Found(found));
                     }
                     Some(self.level(None, hidden, Vec::new()))
                 }

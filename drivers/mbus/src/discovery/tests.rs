@@ -144,11 +144,11 @@ fn wait<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn search_secondary(bus: &mut Bus, mask: &str, search: &Search) -> Discovery {
-    wait(secondary(bus, mask.parse().unwrap(), search, &mut |_| {})).unwrap()
+    wait(secondary(bus, mask.parse().unwrap(), search, &mut |_| ControlFlow::Continue(()))).unwrap()
 }
 
 fn search_primary(bus: &mut Bus) -> Discovery {
-    wait(primary(bus, 0..=255, &Search::default(), &mut |_| {})).unwrap()
+    wait(primary(bus, 0..=255, &Search::default(), &mut |_| ControlFlow::Continue(()))).unwrap()
 }
 
 fn addresses(discovery: &Discovery) -> Vec<String> {
@@ -249,10 +249,12 @@ fn an_echo_is_named_and_not_taken_for_a_collision() {
     let mut bus = Bus::of([Meter::new("12345678.ELS.01.07", 1), Meter::new("12345679.ELS.01.07", 1)]);
     bus.echoes = true;
     let mask = Secondary::ANY;
-    let error = wait(secondary(&mut bus, mask, &Search::default(), &mut |_| {})).unwrap_err();
+    let error =
+        wait(secondary(&mut bus, mask, &Search::default(), &mut |_| ControlFlow::Continue(()))).unwrap_err();
     assert_eq!(error, SearchError::Echo);
     assert_eq!(error.to_string(), "the line echoes what is sent; set echo = true");
-    let error = wait(primary(&mut bus, 1..=1, &Search::default(), &mut |_| {})).unwrap_err();
+    let error =
+        wait(primary(&mut bus, 1..=1, &Search::default(), &mut |_| ControlFlow::Continue(()))).unwrap_err();
     assert_eq!(error, SearchError::Echo);
 }
 
@@ -268,11 +270,27 @@ fn a_line_that_talks_without_end_is_given_up() {
 }
 
 #[test]
+fn a_search_that_is_told_to_end_gives_what_it_has() {
+    let mut bus = Bus::of([Meter::new("12345678.ELS.01.07", 1), Meter::new("22345678.ELS.01.07", 2)]);
+    let mut found_one = false;
+    let mut tell = |step| {
+        found_one |= matches!(step, Step::Found(_));
+        if found_one { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let found = wait(secondary(&mut bus, Secondary::ANY, &Search::default(), &mut tell)).unwrap();
+    assert_eq!((addresses(&found).len(), found.troubles), (1, vec![BROKEN_OFF]));
+}
+
+#[test]
 fn an_empty_line_costs_one_mask() {
     let mut bus = Bus::of([]);
     let mut steps = Vec::new();
     let search = Search::default();
-    let found = wait(secondary(&mut bus, Secondary::ANY, &search, &mut |step| steps.push(step))).unwrap();
+    let found = wait(secondary(&mut bus, Secondary::ANY, &search, &mut |step| {
+        steps.push(step);
+        ControlFlow::Continue(())
+    }))
+    .unwrap();
     assert_eq!((found, steps), (Discovery::default(), vec![Step::Mask(Secondary::ANY)]));
 }
 

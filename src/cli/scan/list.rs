@@ -1,0 +1,252 @@
+//! The list of a search: TOML that can be pasted into the configuration as it stands.
+//!
+//! A meter that can be selected has its secondary address, because that stays when somebody sets a primary one; any other
+//! has the primary one. What is configured already is there as a comment.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write;
+
+use weir_mbus::Secondary;
+
+use crate::line;
+use crate::scan::{Meter, Report};
+
+/// The list. `taken` are the ids that other meters have.
+pub(super) fn list<'t>(report: &Report, line: &line::Config, taken: impl Iterator<Item = &'t str>) -> String {
+    let mut ids: HashSet<String> = taken.map(str::to_owned).collect();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    for number in report.meters.iter().filter_map(number) {
+        *numbers.entry(number).or_default() += 1;
+    }
+    let mut text = String::new();
+    let _ = writeln!(text, "# {} on line {:?}", counted(report.meters.len()), line.name);
+    for trouble in &report.troubles {
+        let _ = writeln!(text, "# not cleared up: {trouble}");
+    }
+    let mut meters: Vec<&Meter> = report.meters.iter().collect();
+    meters.sort_by_key(|meter| (meter.baud, meter.secondary.clone(), meter.primary));
+    for meter in meters {
+        let is_only = number(meter).is_none_or(|number| numbers.get(&number) == Some(&1));
+        text.push('\n');
+        match known(meter, line) {
+            Some(id) => {
+                let _ = writeln!(text, "# Configured already, as {id:?}:");
+                let lines = entry(meter, &line.name, id, is_only);
+                text.extend(lines.lines().map(|line| format!("# {line}\n")));
+            }
+            None => text += &entry(meter, &line.name, &id(meter, &line.name, &mut ids), is_only),
+        }
+    }
+    text
+}
+
+fn counted(count: usize) -> String {
+    match count {
+        0 => "no meter was found".to_owned(),
+        1 => "1 meter was found".to_owned(),
+        count => format!("{count} meters were found"),
+    }
+}
+
+fn secondary(meter: &Meter) -> Option<Secondary> {
+    meter.secondary.as_deref()?.parse().ok()
+}
+
+fn number(meter: &Meter) -> Option<String> {
+    secondary(meter)?.number()
+}
+
+fn entry(meter: &Meter, line: &str, id: &str, is_only: bool) -> String {
+    let mut text = format!("[[meters]]\nid = {}\nline = {}\ndriver = \"mbus\"\n", quoted(id), quoted(line));
+    let who = secondary(meter);
+    let described = [
+        who.and_then(|who| who.manufacturer()),
+        who.and_then(|who| who.version()).map(|version| format!("version {version:02X}")),
+        who.and_then(|who| who.medium()).map(|medium| medium.to_string()),
+        meter.primary.map(|primary| format!("primary address {primary}")),
+    ];
+    let described: Vec<String> = described.into_iter().flatten().collect();
+    if !described.is_empty() {
+        let _ = writeln!(text, "# {}", described.join(", "));
+    }
+    let number = who.and_then(|who| who.number());
+    match (who.filter(|_| meter.is_selectable), meter.primary) {
+        // The number alone says who it is; nothing has to change when the meter's version does.
+        (Some(_), _) if is_only && number.is_some() => {
+            let _ = writeln!(text, "address = \"{}\"", number.unwrap_or_default());
+        }
+        (Some(who), _) => {
+            let _ = writeln!(text, "address = \"{who}\"");
+        }
+        (None, Some(primary)) => {
+            let _ = writeln!(text, "address = {primary}");
+            if let Some(number) = number.filter(|number| number.bytes().all(|b| b.is_ascii_digit())) {
+                let _ = writeln!(text, "expected_number = \"{number}\"");
+            }
+        }
+        (None, None) => text += "# it has no address under which it could be asked\n",
+    }
+    let _ = writeln!(text, "baud = {}", meter.baud);
+    text
+}
+
+/// Text as TOML; a line's name may have any character but control ones.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// An id that no other meter has.
+fn id(meter: &Meter, line: &str, ids: &mut HashSet<String>) -> String {
+    let who = secondary(meter);
+    let maker = who.and_then(|who| who.manufacturer());
+    let base = match (maker, who.and_then(|who| who.number()), meter.primary) {
+        (Some(maker), Some(number), _) => format!("{maker}-{number}"),
+        (None, Some(number), _) => number,
+        (_, None, Some(primary)) => format!("{line}-{primary}"),
+        (_, None, None) => format!("{line}-unknown"),
+    };
+    let mut proposal = base.clone();
+    for again in 2.. {
+        if ids.insert(proposal.clone()) {
+            break;
+        }
+        proposal = format!("{base}-{again}");
+    }
+    proposal
+}
+
+/// The id under which this meter is configured on the line.
+fn known<'l>(meter: &Meter, line: &'l line::Config) -> Option<&'l str> {
+    let who = secondary(meter);
+    let is_it = |known: &&line::Meter| {
+        if known.driver.name() != "mbus" {
+            return false;
+        }
+        let address = known.driver.address().unwrap_or_default();
+        match address.parse::<u8>() {
+            // At one primary address there may be two; the number tells which is meant.
+            Ok(primary) => {
+                Some(primary) == meter.primary
+                    && known
+                        .expected_number
+                        .as_ref()
+                        .is_none_or(|expected| Some(expected) == number(meter).as_ref())
+            }
+            Err(_) => {
+                let address = address.parse::<Secondary>().ok();
+                address.zip(who).is_some_and(|(address, who)| address.covers(&who))
+            }
+        }
+    };
+    line.meters.iter().find(is_it).map(|known| known.id.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use weir_mbus::{Address, Mbus, Options};
+    use weir_meter::Serial;
+
+    fn found(secondary: &str, primary: u8) -> Meter {
+        let secondary = Some(secondary.to_owned()).filter(|text| !text.is_empty());
+        Meter { baud: 2400, primary: Some(primary), is_selectable: secondary.is_some(), secondary }
+    }
+
+    fn line(meters: &[(&str, Address)]) -> line::Config {
+        let meter = |(id, address): &(&str, Address)| line::Meter {
+            id: (*id).to_owned(),
+            driver: Box::new(Mbus::new(*address, Options::default())),
+            serial: Serial::DEFAULT,
+            every: Duration::from_secs(900),
+            offset: Duration::ZERO,
+            reads_per_day_max: None,
+            answer_window: None,
+            late_window: None,
+            expected_number: None,
+            selection: None,
+        };
+        line::Config {
+            name: "riser-1".to_owned(),
+            port: line::Port::Serial("/dev/ttyS0".into()),
+            echo: false,
+            repeats: 2,
+            adapter_allowance: Duration::ZERO,
+            keep_raw: false,
+            time_zone: jiff::tz::TimeZone::UTC,
+            meters: meters.iter().map(meter).collect(),
+        }
+    }
+
+    #[test]
+    fn a_meter_has_its_number_for_an_address_where_no_other_has_it_and_what_is_known_is_a_comment() {
+        let report = Report {
+            meters: vec![
+                found("12345678.ELS.02.07", 1),
+                found("12345679.ELS.02.07", 2),
+                found("12345679.KAM.1B.16", 2),
+                Meter { is_selectable: false, ..found("00000007.ELS.01.07", 9) },
+                found("", 11),
+                found("22222222.ELS.01.07", 12),
+            ],
+            troubles: vec!["several meters at address 2".to_owned()],
+        };
+        let known = Address::secondary("22222222".parse().unwrap());
+        let text = list(&report, &line(&[("A-1", known)]), ["ELS-12345678", "A-1"].into_iter());
+        let expected = r#"# 6 meters were found on line "riser-1"
+# not cleared up: several meters at address 2
+
+[[meters]]
+id = "riser-1-11"
+line = "riser-1"
+driver = "mbus"
+# primary address 11
+address = 11
+baud = 2400
+
+[[meters]]
+id = "ELS-00000007"
+line = "riser-1"
+driver = "mbus"
+# ELS, version 01, water, primary address 9
+address = 9
+expected_number = "00000007"
+baud = 2400
+
+[[meters]]
+id = "ELS-12345678-2"
+line = "riser-1"
+driver = "mbus"
+# ELS, version 02, water, primary address 1
+address = "12345678"
+baud = 2400
+
+[[meters]]
+id = "ELS-12345679"
+line = "riser-1"
+driver = "mbus"
+# ELS, version 02, water, primary address 2
+address = "12345679.ELS.02.07"
+baud = 2400
+
+[[meters]]
+id = "KAM-12345679"
+line = "riser-1"
+driver = "mbus"
+# KAM, version 1B, cold-water, primary address 2
+address = "12345679.KAM.1B.16"
+baud = 2400
+
+# Configured already, as "A-1":
+# [[meters]]
+# id = "A-1"
+# line = "riser-1"
+# driver = "mbus"
+# # ELS, version 01, water, primary address 12
+# address = "22222222"
+# baud = 2400
+"#;
+        assert_eq!(text, expected);
+    }
+}
