@@ -109,6 +109,50 @@ fn a_telegram_of_each_protocol_is_decoded_from_a_file_and_from_standard_input() 
     }
 }
 
+/// OMS volume 2, annex N, N.5.4 (a wired meter; its first block is encrypted), and the key that stands beside it.
+const ENCRYPTED: &str = "68 2C 2C 68 08 FD 72 88 77 66 55 93 44 55 08 00 04 10 05 00 DF E2 A7 82 14 6D 15 13 58 1C D2 \
+    F8 3F 39 04 0C FD 10 78 56 34 12 0C 78 44 33 22 11 26 16";
+const ITS_KEY: &str = "000102030405060708090A0B0C0D0E0F";
+
+#[test]
+fn an_encrypted_telegram_is_decoded_with_its_key_file_which_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let key = file("key", ITS_KEY);
+    let keep =
+        "model = \"x\"\n[[keep]]\nquantity = \"heat-cost-allocation\"\nstorage = 1\nname = \"Stichtag\"\n";
+    let profile = file("keep.toml", keep);
+    let decode = |options: &[&str]| run(&[&["decode", "mbus", "-"], options].concat(), ENCRYPTED);
+    let opened = decode(&["--key-file", &key]);
+    ended(&opened, 0);
+    assert!(out(&opened).contains("heat-cost-allocation  1234 "), "{opened:?}");
+    let kept = decode(&["--key-file", &key, "--profile", &profile]);
+    ended(&kept, 0);
+    let rows: Vec<String> = out(&kept).lines().skip(3).map(str::to_owned).collect();
+    assert!(rows[0].starts_with("name      quantity"), "{kept:?}");
+    assert!(rows.len() == 2 && rows[1].starts_with("Stichtag  heat-cost-allocation  23456"), "{kept:?}");
+
+    let without = decode(&[]);
+    ended(&without, 65);
+    assert!(err(&without).contains("there is no key for them"), "{without:?}");
+    let other = file("other", &ITS_KEY.replace("0F", "FF"));
+    let wrong = decode(&["--key-file", &other]);
+    ended(&wrong, 65);
+    assert!(err(&wrong).contains("the key is wrong"), "{wrong:?}");
+    let short = file("short", &ITS_KEY[1..]);
+    let none = decode(&["--key-file", &short]);
+    ended(&none, 64);
+    assert!(err(&none).contains("not 31 characters"), "{none:?}");
+    for output in [opened, kept, without, wrong, none] {
+        let shown = out(&output) + &err(&output);
+        assert!(!shown.contains(&ITS_KEY[1..31]) && !shown.contains("0C0D0E"), "{shown}");
+    }
+}
+
 #[test]
 fn a_telegram_that_is_none_ends_with_65_and_says_what_is_wrong() {
     let damaged = MBUS.replace("15 31", "15 32");

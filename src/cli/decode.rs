@@ -19,12 +19,19 @@ pub(super) struct Args {
     /// skipped; `#` begins a comment
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Modbus: the register profile, shipped name or file (required). CJ/T 188: the dialect, by default the standard one
+    /// Modbus: the register profile, shipped name or file (required). CJ/T 188: the dialect, by default the standard one.
+    /// M-Bus: a file with what is kept of the values and how they are called
     #[arg(long)]
     profile: Option<String>,
     /// Modbus: address of the first register as on the wire, for an answer without its request in front
     #[arg(long)]
     register: Option<u16>,
+    /// M-Bus: the file with the meter's key, for encrypted records
+    #[arg(long)]
+    key_file: Option<PathBuf>,
+    /// M-Bus: the meter's secondary address, which decryption needs where the telegram does not say it (CI 7A)
+    #[arg(long)]
+    secondary: Option<weir_mbus::Secondary>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -78,9 +85,7 @@ fn answer(args: &Args, telegram: &[u8]) -> Result<Answer, Failure> {
     let data = |error: &dyn std::fmt::Display| (Exit::Data, error.to_string());
     let usage = |error: &dyn std::fmt::Display| (Exit::Usage, error.to_string());
     match args.driver {
-        Driver::Mbus => {
-            weir_mbus::decode(telegram, &weir_mbus::Options::default()).map_err(|error| data(&error))
-        }
+        Driver::Mbus => mbus(args, telegram),
         Driver::Cjt188 => {
             let name = args.profile.as_deref().unwrap_or("standard");
             let profile = crate::config::cjt188_profile(name).map_err(|error| usage(&error))?;
@@ -94,4 +99,24 @@ fn answer(args: &Args, telegram: &[u8]) -> Result<Answer, Failure> {
             weir_modbus::decode(&profile, telegram, args.register).map_err(|error| data(&error))
         }
     }
+}
+
+fn mbus(args: &Args, telegram: &[u8]) -> Result<Answer, Failure> {
+    let usage = |why: String| (Exit::Usage, why);
+    let profile = args.profile.as_deref().map(crate::config::mbus_profile).transpose().map_err(usage)?;
+    let key = args.key_file.as_deref().map(crate::config::mbus_key).transpose().map_err(usage)?;
+    let vif_text = profile.as_ref().and_then(|profile| profile.vif_text).unwrap_or_default();
+    let meter = args.secondary.and_then(|secondary| secondary.meter());
+    if args.secondary.is_some() && meter.is_none() {
+        return Err(usage(
+            "--secondary: decryption needs the whole address, such as 12345678.ELS.02.07".into(),
+        ));
+    }
+    let options = weir_mbus::Options { key, vif_text, meter };
+    let mut answer =
+        weir_mbus::decode(telegram, &options).map_err(|fault| (Exit::Data, fault.to_string()))?;
+    if let Some(selection) = profile.and_then(|profile| profile.selection) {
+        answer.values = selection.apply(answer.values);
+    }
+    Ok(answer)
 }

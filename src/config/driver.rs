@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use weir_cjt188::Cjt188;
-use weir_mbus::{Mbus, Options};
+use weir_mbus::{Mbus, Options, VifText};
+use weir_meter::selection::Selection;
 use weir_meter::{Driver, Parity, ProfileFault, Serial, StopBits};
 use weir_modbus::Modbus;
 
 use super::file::{Framing, Protocol};
+use super::key;
 use super::load;
 use super::notice::Findings;
 use super::reader::{NumberOrText, nearest};
@@ -27,6 +29,8 @@ pub(super) struct Wanted<'w> {
     pub(super) address: Option<&'w At<NumberOrText>>,
     pub(super) profile: Option<&'w At<String>>,
     pub(super) framing: Framing,
+    pub(super) key_file: Option<&'w At<String>>,
+    pub(super) vif_text: Option<&'w At<VifText>>,
 }
 
 /// A driver, and what follows from it.
@@ -38,12 +42,15 @@ pub(super) struct Built {
     pub(super) same_as: String,
     /// The number it must answer with, where its address says that.
     pub(super) number: Option<String>,
+    /// Which of its values are forwarded, where its profile says that.
+    pub(super) selection: Option<Arc<Selection>>,
 }
 
 /// Profiles that have been read, so that a thousand meters of one model read theirs once. `None`: it is faulty, and that
 /// has been said.
 #[derive(Default)]
 pub(super) struct Profiles {
+    mbus: HashMap<PathBuf, Option<Arc<weir_mbus::Profile>>>,
     modbus: HashMap<PathBuf, Option<Arc<weir_modbus::Profile>>>,
     cjt188: HashMap<PathBuf, Option<Arc<weir_cjt188::Profile>>>,
 }
@@ -56,22 +63,49 @@ pub(super) fn build(
     findings: &mut Findings,
 ) -> Option<Built> {
     match protocol {
-        Protocol::Mbus => mbus(wanted, findings),
+        Protocol::Mbus => mbus(wanted, profiles, findings),
         Protocol::Modbus => modbus(wanted, profiles, findings),
         Protocol::Cjt188 => cjt188(wanted, profiles, findings),
     }
 }
 
-fn mbus(wanted: &Wanted<'_>, findings: &mut Findings) -> Option<Built> {
-    if let Some(profile) = wanted.profile {
-        let hint = "leave it out: an M-Bus meter says itself what its values are";
-        findings.fault(&profile.place, "`profile` is not for mbus").hint(hint);
-    }
+fn mbus(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings) -> Option<Built> {
+    let profile = match wanted.profile {
+        None => None,
+        Some(typed) => {
+            let path = profile_key(typed, findings);
+            let known = profiles.mbus.get(&path).cloned();
+            // Without the profile it is not known what the meter's readings should be.
+            Some(known.unwrap_or_else(|| {
+                let profile = mbus_profile(typed, &path, findings).map(Arc::new);
+                profiles.mbus.insert(path, profile.clone());
+                profile
+            })?)
+        }
+    };
+    let vif_text =
+        wanted.vif_text.map(|at| at.value).or(profile.as_ref().and_then(|profile| profile.vif_text));
+    let key = wanted.key_file.and_then(|typed| key::key(typed, findings));
     let at = wanted.address?;
     let address = mbus_address(at, findings)?;
     let number = address.as_secondary().and_then(weir_mbus::Secondary::number);
-    let driver = Box::new(Mbus::new(address, Options::default()));
-    Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("mbus {address}"), number })
+    let options = Options { key, vif_text: vif_text.unwrap_or_default(), ..Options::default() };
+    let driver = Box::new(Mbus::new(address, options));
+    let selection = profile.and_then(|profile| profile.selection.clone()).map(Arc::new);
+    Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("mbus {address}"), number, selection })
+}
+
+fn mbus_profile(typed: &At<String>, key: &Path, findings: &mut Findings) -> Option<weir_mbus::Profile> {
+    if !is_path(&typed.value) {
+        let hint = "the path of a TOML file, such as \"profiles/model.toml\"; an M-Bus meter needs none";
+        findings.fault(&typed.place, "no M-Bus profile comes with Weir").hint(hint);
+        return None;
+    }
+    let (file, text) = profile_file(typed, key, findings)?;
+    match weir_mbus::Profile::parse(&text) {
+        Ok(profile) => Some(profile),
+        Err(faults) => tell_faults(typed, file, faults, findings),
+    }
 }
 
 /// A number is a primary address, a text a secondary one.
@@ -161,7 +195,7 @@ fn modbus(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings)
         // A unit that counts for several meters (pulses, say) is one meter for each of its profiles.
         Ok(driver) => {
             let same_as = format!("modbus {number} {}", typed.value);
-            Some(Built { driver: Box::new(driver), serial, same_as, number: None })
+            Some(Built { driver: Box::new(driver), serial, same_as, number: None, selection: None })
         }
         Err(error) => {
             findings.fault(&at.place, format!("`address`: {error}"));
@@ -242,7 +276,13 @@ fn cjt188(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings)
         },
     };
     let driver = Box::new(Cjt188::new(address, profile?));
-    Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("cjt188 {address}"), number: None })
+    Some(Built {
+        driver,
+        serial: Serial::DEFAULT,
+        same_as: format!("cjt188 {address}"),
+        number: None,
+        selection: None,
+    })
 }
 
 fn cjt188_profile(typed: &At<String>, key: &Path, findings: &mut Findings) -> Option<weir_cjt188::Profile> {

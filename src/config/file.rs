@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use toml::de::DeTable;
+use weir_mbus::VifText;
 use weir_meter::Parity;
-use weir_meter::selection::Which;
+use weir_meter::selection::{Which, functions};
 use weir_wire::Function;
 
 use super::reader::{NumberOrText, Pass, Reader};
@@ -91,6 +92,7 @@ pub(super) struct Meter {
     pub(super) line: Option<At<String>>,
     pub(super) address: Option<At<NumberOrText>>,
     pub(super) expected_number: Option<At<String>>,
+    pub(super) key_file: Option<At<String>>,
     pub(super) shared: Shared,
 }
 
@@ -109,6 +111,7 @@ pub(super) struct Shared {
     pub(super) parity: Option<At<Parity>>,
     pub(super) stop_bits: Option<At<i64>>,
     pub(super) keep: Option<At<Arc<[Keep]>>>,
+    pub(super) vif_text: Option<At<VifText>>,
 }
 
 /// An entry of `keep`.
@@ -257,6 +260,7 @@ impl Meter {
             line: table.text("line"),
             address: table.number_or_text("address"),
             expected_number: table.text("expected_number"),
+            key_file: table.text("key_file"),
             shared: Shared::read(table),
         }
     }
@@ -277,6 +281,7 @@ impl Shared {
             parity: table.choice("parity", &PARITIES),
             stop_bits: table.integer("stop_bits"),
             keep: table.listed("keep", "keep", KEEP_HINT, Keep::read).map(At::into_shared),
+            vif_text: table.choice("vif_text", &VifText::WORDS),
         }
     }
 }
@@ -293,16 +298,6 @@ impl Keep {
             name: table.text("name"),
         }
     }
-}
-
-fn functions() -> Vec<(&'static str, Which<Function>)> {
-    vec![
-        ("instantaneous", Which::Only(Function::Instantaneous)),
-        ("maximum", Which::Only(Function::Maximum)),
-        ("minimum", Which::Only(Function::Minimum)),
-        ("during-error", Which::Only(Function::DuringError)),
-        ("any", Which::Any),
-    ]
 }
 
 impl Protocol {

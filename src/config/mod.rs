@@ -17,6 +17,7 @@ mod check;
 mod driver;
 mod file;
 mod forecast;
+mod key;
 mod load;
 mod notice;
 mod profile;
@@ -31,8 +32,9 @@ use std::path::{Path, PathBuf};
 use jiff::tz::TimeZone;
 
 pub use forecast::{Forecast, LineForecast, forecast};
+pub use key::mbus_key;
 pub use notice::{Location, Notice, Severity};
-pub use profile::{cjt188_profile, modbus_profile};
+pub use profile::{cjt188_profile, mbus_profile, modbus_profile};
 
 use notice::Findings;
 use source::Sources;

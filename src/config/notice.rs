@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::source::{Place, Sources};
+use super::source::{Place, Sources, cover_keys};
 use crate::limits::CONFIG_NOTICES_MAX;
 
 /// How much a notice matters.
@@ -86,7 +86,8 @@ impl Notice {
     }
 }
 
-/// Names and paths come from the file, and a terminal obeys what is in them.
+/// Names and paths come from the file, and a terminal obeys what is in them; and one may be a key that was typed in the place
+/// of a path.
 fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -96,7 +97,7 @@ fn printable(text: &str) -> String {
             shown.push(c);
         }
     }
-    shown
+    cover_keys(shown)
 }
 
 fn snippet<'s>(

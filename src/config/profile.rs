@@ -18,6 +18,15 @@ pub fn modbus_profile(name_or_path: &str) -> Result<weir_modbus::Profile, String
     weir_modbus::Profile::parse(&text).map_err(|faults| in_lines(name_or_path, &text, &faults))
 }
 
+/// What a utility wants of the M-Bus meters of one model. None is shipped, so this is always a path.
+///
+/// # Errors
+/// Why there is none, in words for a person, every fault on a line of its own.
+pub fn mbus_profile(path: &str) -> Result<weir_mbus::Profile, String> {
+    let text = read(path)?;
+    weir_mbus::Profile::parse(&text).map_err(|faults| in_lines(path, &text, &faults))
+}
+
 /// A CJ/T 188 dialect.
 ///
 /// # Errors

@@ -124,7 +124,50 @@ pub(super) fn cover(text: &str, document: &DeTable<'_>) -> String {
     for span in spans {
         star(&mut shown, span);
     }
-    shown
+    cover_keys(shown)
+}
+
+/// Hex digits that a meter's key has: a run of so many, or of more, is nobody's business wherever it stands.
+const KEY_DIGITS: usize = 32;
+
+/// Whether a key stands somewhere in this text.
+pub(super) fn holds_key(text: &str) -> bool {
+    !keys(text).is_empty()
+}
+
+/// The text with every run covered that may be a key, typed where the name of its file belongs.
+pub(super) fn cover_keys(mut text: String) -> String {
+    for span in keys(&text) {
+        star(&mut text, span);
+    }
+    text
+}
+
+/// Runs of hex digits as long as a key, whole or with single spaces or colons in them.
+fn keys(text: &str) -> Vec<Range<usize>> {
+    let mut keys = Vec::new();
+    let (mut start, mut end, mut digits) = (0, 0, 0);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if byte.is_ascii_hexdigit() => {
+                if digits == 0 {
+                    start = at;
+                }
+                (end, digits) = (at + 1, digits + 1);
+                continue;
+            }
+            b' ' | b':' if digits > 0 && end == at => continue,
+            _ => {}
+        }
+        if digits >= KEY_DIGITS {
+            keys.push(start..end);
+        }
+        digits = 0;
+    }
+    if digits >= KEY_DIGITS {
+        keys.push(start..end);
+    }
+    keys
 }
 
 fn find_secrets(table: &DeTable<'_>, secret: bool, spans: &mut Vec<Range<usize>>) {
@@ -161,7 +204,7 @@ pub(super) fn cover_unparsed(text: &str) -> String {
         }
         at += line.len();
     }
-    shown
+    cover_keys(shown)
 }
 
 /// Where in the line the first word that sounds secret ends.

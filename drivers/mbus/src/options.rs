@@ -27,3 +27,9 @@ pub enum VifText {
     /// First character first.
     AsSent,
 }
+
+impl VifText {
+    /// How each is written in configurations and profiles.
+    pub const WORDS: [(&str, Self); 3] =
+        [("auto", Self::Auto), ("reversed", Self::Reversed), ("as-sent", Self::AsSent)];
+}

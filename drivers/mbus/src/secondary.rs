@@ -130,7 +130,7 @@ impl Secondary {
     }
 
     /// Who a meter with this address is, when nothing is open.
-    pub(crate) fn meter(&self) -> Option<MeterId> {
+    pub fn meter(&self) -> Option<MeterId> {
         let [n0, n1, n2, n3, m0, m1, version, device] = self.0;
         let meter = MeterId { number: [n0, n1, n2, n3], manufacturer: [m0, m1], version, device };
         self.is_exact().then_some(meter)

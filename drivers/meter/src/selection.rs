@@ -10,6 +10,14 @@ use weir_wire::{Content, Function, Quantity, Value};
 pub const KEEP_MAX: usize = 64;
 /// Characters of a value's name, at most.
 pub const NAME_CHARACTERS_MAX: usize = 64;
+/// The word for "whatever it is".
+pub const ANY: &str = "any";
+/// The highest storage number that ten DIFEs can say (EN 13757-3).
+pub const STORAGE_MAX: i64 = (1 << 41) - 1;
+/// The highest tariff, as with [`STORAGE_MAX`].
+pub const TARIFF_MAX: i64 = (1 << 20) - 1;
+/// The highest subunit, as with [`STORAGE_MAX`].
+pub const SUBUNIT_MAX: i64 = (1 << 10) - 1;
 /// What stands in the place of a value that the answer lacks.
 pub const MISSING: &str = "not in the meter's answer";
 
@@ -20,6 +28,17 @@ pub enum Which<T> {
     Any,
     /// This one.
     Only(T),
+}
+
+/// How each function is written in an entry.
+pub fn functions() -> [(&'static str, Which<Function>); 5] {
+    [
+        ("instantaneous", Which::Only(Function::Instantaneous)),
+        ("maximum", Which::Only(Function::Maximum)),
+        ("minimum", Which::Only(Function::Minimum)),
+        ("during-error", Which::Only(Function::DuringError)),
+        (ANY, Which::Any),
+    ]
 }
 
 impl<T: PartialEq> Which<T> {

@@ -94,6 +94,7 @@ fn with_defaults(own: &Shared, line: &Shared) -> Shared {
     // A profile belongs to a protocol, so a line's is for the meters that speak the line's.
     let line_profile = line.profile.clone().filter(|_| protocol(&driver) == protocol(&line.driver));
     let line_framing = line.framing.clone().filter(|_| protocol(&driver) == Some(Protocol::Modbus));
+    let line_vif_text = line.vif_text.clone().filter(|_| protocol(&driver) == Some(Protocol::Mbus));
     Shared {
         profile: own.profile.clone().or(line_profile),
         framing: own.framing.clone().or(line_framing),
@@ -107,6 +108,7 @@ fn with_defaults(own: &Shared, line: &Shared) -> Shared {
         parity: own.parity.clone().or(line.parity.clone()),
         stop_bits: own.stop_bits.clone().or(line.stop_bits.clone()),
         keep: own.keep.clone().or(line.keep.clone()),
+        vif_text: own.vif_text.clone().or(line_vif_text),
     }
 }
 
@@ -139,9 +141,25 @@ impl Checker<'_> {
             address: self.meter.address.as_ref(),
             profile: self.shared.profile.as_ref(),
             framing: framing.unwrap_or(Framing::Rtu),
+            key_file: self.meter.key_file.as_ref(),
+            vif_text: self.shared.vif_text.as_ref(),
         };
+        self.only_mbus(protocol);
         let built = driver::build(protocol, &wanted, profiles, self.findings)?;
         Some((built, framing.filter(|_| protocol == Protocol::Modbus)))
+    }
+
+    /// What only an M-Bus meter can have.
+    fn only_mbus(&mut self, protocol: Protocol) {
+        if protocol == Protocol::Mbus {
+            return;
+        }
+        let key_file = self.meter.key_file.as_ref().map(|at| ("key_file", &at.place));
+        let vif_text = self.shared.vif_text.as_ref().map(|at| ("vif_text", &at.place));
+        for (key, place) in [key_file, vif_text].into_iter().flatten() {
+            let message = format!("`{key}` is for mbus, and the meter speaks {}", protocol.name());
+            self.findings.fault(place, message);
+        }
     }
 
     /// A wrong guess on a TCP line would look like a dead meter, so there it must be said.
@@ -197,7 +215,7 @@ impl Checker<'_> {
             answer_window,
             late_window,
             expected_number: self.expected_number(built.number),
-            selection,
+            selection: selection.or(built.selection),
         };
         Some((config, framing))
     }
@@ -206,7 +224,8 @@ impl Checker<'_> {
     fn expected_number(&mut self, by_address: Option<String>) -> Option<String> {
         let Some(number) = self.meter.expected_number.as_ref() else { return by_address };
         let is_mbus = self.shared.driver.as_ref().is_some_and(|driver| driver.value == Protocol::Mbus);
-        let digits = number.value.bytes().all(|b| b.is_ascii_digit());
+        // Some manufacturers have hex digits in their numbers.
+        let digits = number.value.bytes().all(|b| matches!(b, b'0'..=b'9' | b'A'..=b'F'));
         if is_mbus && !(digits && number.value.len() == MBUS_NUMBER_DIGITS) {
             let hint = "with its leading zeros, such as \"00123456\"";
             let message = format!("an M-Bus meter's number has {MBUS_NUMBER_DIGITS} digits");

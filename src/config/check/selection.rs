@@ -1,22 +1,14 @@
 //! `keep`: which values of a meter are forwarded, and what the utility calls them.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use weir_meter::selection::{Keep, KeepFault, Selection, Which};
+use weir_meter::selection::{ANY, Keep, KeepFault, STORAGE_MAX, SUBUNIT_MAX, Selection, TARIFF_MAX, Which};
 use weir_wire::Quantity;
 
 use super::super::file;
 use super::super::notice::Findings;
 use super::super::reader::{NumberOrText, nearest};
 use super::super::source::At;
-
-/// The word for "whatever it is".
-const ANY: &str = "any";
-/// What ten DIFEs can say (EN 13757-3).
-const STORAGES: RangeInclusive<i64> = 0..=(1 << 41) - 1;
-const TARIFFS: RangeInclusive<i64> = 0..=(1 << 20) - 1;
-const SUBUNITS: RangeInclusive<i64> = 0..=(1 << 10) - 1;
 
 /// The selection that was typed; `None` when there is none, or a faulty one.
 pub(super) fn selection(
@@ -59,9 +51,9 @@ fn tell(typed: &At<Arc<[file::Keep]>>, index: Option<usize>, fault: &KeepFault, 
 
 fn keep(entry: &file::Keep, findings: &mut Findings) -> Option<Keep> {
     findings.require("quantity", &entry.quantity, &entry.place, "such as quantity = \"volume\"");
-    let storage = place("storage", entry.storage.as_ref(), STORAGES, findings);
-    let tariff = place("tariff", entry.tariff.as_ref(), TARIFFS, findings);
-    let subunit = place("subunit", entry.subunit.as_ref(), SUBUNITS, findings);
+    let storage = place("storage", entry.storage.as_ref(), STORAGE_MAX, findings);
+    let tariff = place("tariff", entry.tariff.as_ref(), TARIFF_MAX, findings);
+    let subunit = place("subunit", entry.subunit.as_ref(), SUBUNIT_MAX, findings);
     let main = Keep::main(Quantity::from(entry.quantity.as_ref()?.value.as_str()));
     Some(Keep {
         function: entry.function.as_ref().map_or(main.function.clone(), |function| function.value.clone()),
@@ -73,23 +65,22 @@ fn keep(entry: &file::Keep, findings: &mut Findings) -> Option<Keep> {
     })
 }
 
-/// A number of this range, or any; 0 when nothing was typed.
+/// A number up to this one, or any; 0 when nothing was typed.
 fn place<T: TryFrom<i64> + Default>(
     key: &str,
     typed: Option<&At<NumberOrText>>,
-    range: RangeInclusive<i64>,
+    max: i64,
     findings: &mut Findings,
 ) -> Option<Which<T>> {
     let Some(at) = typed else { return Some(Which::Only(T::default())) };
     let number = match &at.value {
         NumberOrText::Text(text) if text == ANY => return Some(Which::Any),
         NumberOrText::Text(_) => None,
-        NumberOrText::Number(number) => Some(number).filter(|number| range.contains(number)),
+        NumberOrText::Number(number) => Some(number).filter(|number| (0..=max).contains(*number)),
     };
     let number = number.and_then(|number| T::try_from(*number).ok());
     if number.is_none() {
-        let message =
-            format!("`{key}` must be a whole number from {} to {}, or \"{ANY}\"", range.start(), range.end());
+        let message = format!("`{key}` must be a whole number from 0 to {max}, or \"{ANY}\"");
         findings.fault(&at.place, message);
     }
     number.map(Which::Only)

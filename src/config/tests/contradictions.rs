@@ -136,10 +136,18 @@ fn addresses_and_profiles_are_those_of_the_driver() {
         "{other}"
     );
     assert!(fault("address = 256").starts_with("10:11 `address` 256 is not a primary address"));
-    assert!(fault("address = 1\nprofile = \"x\"").starts_with("11:11 `profile` is not for mbus"));
+    assert!(fault("address = 1\nprofile = \"x\"").starts_with("11:11 no M-Bus profile comes with Weir"));
     assert!(fault("address = 1\nframing = \"rtu\"").starts_with("11:11 `framing` is for modbus"));
     assert!(fault("address = 1\ndriver = \"modbus\"").starts_with("7:1 `profile` is missing | one of abb-"));
     let modbus = "driver = \"modbus\"\nprofile = \"generic-20\"\n";
+    let not_mbus = meter(&format!("address = 1\nkey_file = \"k\"\nvif_text = \"auto\"\n{modbus}"));
+    assert_eq!(
+        told(&checked(&not_mbus).faults),
+        [
+            "11:12 `key_file` is for mbus, and the meter speaks modbus | ",
+            "12:12 `vif_text` is for mbus, and the meter speaks modbus | ",
+        ]
+    );
     assert!(fault(&format!("{modbus}address = 248")).starts_with("12:11 `address`: unit 248"));
     let mistyped = "address = 1\ndriver = \"modbus\"\nprofile = \"generic-21\"";
     assert_eq!(fault(mistyped), "12:11 there is no profile \"generic-21\" | did you mean \"generic-20\"?");

@@ -1,6 +1,7 @@
 //! The example is what an engineer starts from, so it must be complete, valid and true.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::config::file::Typed;
@@ -52,6 +53,10 @@ fn the_example_is_valid_with_every_key_put_to_use_and_then_means_the_same() {
     std::fs::create_dir(directory.path().join("meters.d")).unwrap();
     let more = "[[meters]]\nid = \"A-103\"\nline = \"riser-1\"\naddress = 3\n";
     std::fs::write(directory.path().join("meters.d/riser-1.toml"), more).unwrap();
+    let key_file = directory.path().join("keys/A-101.key");
+    std::fs::create_dir(directory.path().join("keys")).unwrap();
+    std::fs::write(&key_file, "000102030405060708090A0B0C0D0E0F\n").unwrap();
+    std::fs::set_permissions(&key_file, std::fs::Permissions::from_mode(0o640)).unwrap();
     let path = directory.path().join("weir.toml");
     let all = without_notices(check_text(&path, &without_tls_if_it_is_not_built_in(&path, uncommented())));
     let some = without_notices(check_text(&path, EXAMPLE));

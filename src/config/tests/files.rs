@@ -166,3 +166,39 @@ fn a_broken_file_is_all_that_is_told_of_what_it_may_have_held() {
         "{told:?}"
     );
 }
+
+#[test]
+fn an_m_bus_profile_says_what_is_kept_and_the_configuration_goes_before_it() {
+    let profile = "model = \"x\"\n[[keep]]\nquantity = \"volume\"\nname = \"main\"\n";
+    let with_profile = "profile = \"p/x.toml\"\n";
+    let own = format!("{}keep = [{{ quantity = \"energy\" }}]\n", meter(2));
+    let main = format!("{HEAD}{LINE}{with_profile}{}{own}", meter(1));
+    let (_directory, outcome) = check_files(&main, &[("p/x.toml", profile)]);
+    assert_eq!(outcome.report(false), "");
+    let meters = outcome.checked.unwrap().lines.remove(0).meters;
+    let kept: Vec<String> = meters.iter().map(|meter| format!("{:?}", meter.selection)).collect();
+    assert!(kept[0].contains("Volume") && kept[0].contains("main"), "{kept:?}");
+    assert!(kept[1].contains("Energy") && !kept[1].contains("main"), "{kept:?}");
+}
+
+#[test]
+fn faults_of_an_m_bus_profile_are_told_in_its_own_file() {
+    let profile = "model = \"x\"\nvif_text = \"forward\"\n[[keep]]\nquantity = \"volum\"\n";
+    let main = format!("{HEAD}{LINE}{}profile = \"x.toml\"\n", meter(1));
+    let (_directory, outcome) = check_files(&main, &[("x.toml", profile)]);
+    let places: Vec<_> = outcome
+        .faults
+        .iter()
+        .map(|fault| {
+            let location = fault.location.as_ref().unwrap();
+            (location.file.file_name().unwrap().to_str().unwrap(), location.line, fault.message.as_str())
+        })
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ("x.toml", 2, "vif_text: \"forward\" is none of auto, reversed, as-sent"),
+            ("x.toml", 4, "keep.0.quantity: there is no quantity \"volum\""),
+        ]
+    );
+}

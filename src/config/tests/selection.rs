@@ -77,7 +77,7 @@ fn every_fault_of_a_list_is_told_with_its_place() {
         told(&checked(&text).faults),
         [
             "12:14 there is no quantity \"volum\" | did you mean \"volume\"?",
-            "13:31 a name has 1 to 64 printable characters | ",
+            "13:30 a name has 1 to 64 printable characters | ",
             "14:1 these values are kept twice | ",
         ]
     );

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::net::UnixStream;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use weir_meter::selection::{Keep, Selection, Which};
 use weir_meter::{Answer, Ask, Fault, Line, Load, Recognised, Timing, async_trait};
-use weir_wire::{Content, Identity, Number, Quantity, Unit, Value};
+use weir_wire::{Content, Function, Identity, Number, Quantity, Unit, Value};
 
 use super::*;
 use crate::line::delivery::Delivery;
@@ -371,4 +372,68 @@ async fn whoever_asked_and_went_away_costs_the_line_nothing() {
     let request = ReadRequest { meter: 0, reply, _permit: permit };
     stage.task.poll(Pick { meter: 0, requests: 0, cause: Cause::Asked(request) }).await;
     assert_eq!(puppet.unsaid(), 1);
+}
+
+/// A water meter's telegram as such meters send it: volume, flow, clock, and the volumes of eighteen months with their
+/// dates; forty records in all.
+fn forty_records() -> Vec<u8> {
+    let header = [0x78, 0x56, 0x34, 0x12, 0x93, 0x15, 0x0A, 0x07, 0x55, 0x00, 0x00, 0x00];
+    let mut data = [0x08, 0x01, 0x72].to_vec();
+    data.extend(header);
+    data.extend([0x0C, 0x13, 0x56, 0x34, 0x12, 0x00]);
+    data.extend([0x0A, 0x3B, 0x25, 0x01]);
+    data.extend([0x1A, 0x3B, 0x99, 0x02]);
+    data.extend([0x04, 0x6D, 0x1E, 0x15, 0xA3, 0x1B]);
+    for month in 1..=18_u8 {
+        // Storage numbers beyond one bit are in a DIFE.
+        data.extend([0x82 | (month & 1) << 6, month >> 1, 0x13, 200 - month, 0x00]);
+        data.extend([0x82 | (month & 1) << 6, month >> 1, 0x6C, 0x61, 0x11]);
+    }
+    let length = u8::try_from(data.len()).unwrap();
+    let sum = data.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+    [&[0x68, length, length, 0x68], data.as_slice(), &[sum, 0x16]].concat()
+}
+
+#[tokio::test]
+async fn of_a_telegram_of_forty_records_three_named_values_go_out() {
+    let all = weir_mbus::decode(&forty_records(), &weir_mbus::Options::default()).unwrap();
+    assert_eq!(all.values.len(), 40);
+    let named = |name: &str, keep: Keep| Keep { name: Some(name.into()), ..keep };
+    let volume = || Keep::main(Quantity::Volume);
+    let peak = Keep { function: Which::Only(Function::Maximum), ..Keep::main(Quantity::VolumeFlow) };
+    let keep = vec![
+        named("main register", volume()),
+        named("last month", Keep { storage: Which::Only(1), ..volume() }),
+        named("peak flow", peak),
+    ];
+    let puppet = Puppet::default();
+    let selection = Some(Arc::new(Selection::new(keep).unwrap()));
+    let selecting = Meter { selection, ..meter("A-101", puppet.clone(), Duration::from_secs(900)) };
+    let everything = meter("A-102", Puppet::default(), Duration::from_secs(900));
+    let mut stage = Stage::set(vec![selecting, everything]);
+    puppet.says([Ok(all.clone()), Ok(Answer { values: all.values[..2].to_vec(), ..all.clone() })]);
+    stage.slot().await;
+    stage.slot().await;
+    let kept = next_readings(&stage.outbox, 2).await;
+    let shown = |reading: &Reading| -> Vec<(String, String)> {
+        let json = serde_json::to_value(reading.clone().named("gw:1:r1", "gw")).unwrap();
+        let values = json["values"].as_array().unwrap().iter();
+        let what =
+            |value: &serde_json::Value| value.get("value").or(value.get("invalid")).unwrap().to_string();
+        values.map(|value| (value["name"].as_str().unwrap().to_owned(), what(value))).collect()
+    };
+    let pair = |name: &str, what: &str| (name.to_owned(), what.to_owned());
+    assert_eq!(
+        shown(&kept[0]),
+        [pair("main register", "123.456"), pair("last month", "0.199"), pair("peak flow", "0.299")]
+    );
+    // The second answer breaks off: what is missing is said.
+    let missing = "\"not in the meter's answer\"";
+    assert_eq!(
+        shown(&kept[1]),
+        [pair("main register", "123.456"), pair("last month", missing), pair("peak flow", missing)]
+    );
+    let whole = Record::Reading(Reading { answer: all, ..kept[0].clone() });
+    let (selected, whole) = (Record::Reading(kept[0].clone()).encode().len(), whole.encode().len());
+    assert!(selected * 4 < whole, "{selected} of {whole} bytes");
 }
