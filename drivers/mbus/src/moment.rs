@@ -225,6 +225,21 @@ mod tests {
     }
 
     #[test]
+    fn summer_time_and_day_of_week_do_not_move_the_clock() {
+        // Type F: bit 7 of the hour. Type I: summer time and leap year with the seconds, the day of the week with the hour.
+        assert_eq!(shown(&[0x0B, 0x8B, 0xCD, 0x13]), "2014-03-13T11:11:00");
+        assert_eq!(shown(&[0xDE, 0x4F, 0xB5, 0xB2, 0x1A, 0x2A]), "2013-10-18T21:15:30");
+    }
+
+    #[test]
+    fn months_end_where_they_end() {
+        let on = |year: u8, month: u8, day: u8| shown(&[year << 5 | day, year << 1 & 0xF0 | month]);
+        assert_eq!([on(24, 2, 29), on(23, 2, 28), on(23, 4, 30)], ["2024-02-29", "2023-02-28", "2023-04-30"]);
+        assert_eq!(on(23, 2, 29), "invalid: 2023-02-29 is on no calendar");
+        assert_eq!(on(23, 4, 31), "invalid: 2023-04-31 is on no calendar");
+    }
+
+    #[test]
     fn a_recurring_moment_is_a_pattern() {
         assert_eq!(shown(&[0x00, 0x00, 0xE1, 0xF1]), "text *-01-01 00:00");
         assert_eq!(shown(&[0xE0, 0xFF]), "text *-*-*");
