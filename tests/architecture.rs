@@ -54,6 +54,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("drivers/mbus", &["weir-meter", "weir-wire"]),
     ("drivers/modbus", &["weir-meter", "weir-wire"]),
     ("drivers/cjt188", &["weir-meter", "weir-wire"]),
+    ("drivers/dlt645", &["weir-meter", "weir-wire"]),
     ("simulator", &["weir-wire"]),
 ];
 

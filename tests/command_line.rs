@@ -11,6 +11,7 @@ const MBUS: &str = "68 1F 1F 68 08 02 72 78 56 34 12 24 40 01 07 55 00 00 00 03 
 const CJT188: &str = "68 10 44 33 22 11 00 33 78 81 16 1F 90 00 00 77 66 55 2C 00 77 66 55 2C 31 01 22 11 05 15 20 21 84 13 16";
 /// Two holding registers from 0: 00 01 E2 40.
 const MODBUS: &str = "01 03 00 00 00 02 C4 0B  01 03 04 00 01 E2 40 E2 A3";
+const DLT645: &str = "FE FE 68 12 90 78 56 34 12 68 91 08 33 33 34 33 89 67 45 33 54 16";
 const PROFILE: &str = "model = \"two registers\"\n[[value]]\nquantity = \"volume\"\nunit = \"m3\"\nat = 0\ntype = \"u32\"\nscale = 0.001\n";
 
 fn run(arguments: &[&str], input: &str) -> Output {
@@ -85,6 +86,7 @@ fn a_telegram_of_each_protocol_is_decoded_from_a_file_and_from_standard_input() 
     for (driver, hex, options, volume, sign) in [
         ("mbus", MBUS, &[][..], "12.565", "12345678"),
         ("cjt188", CJT188, &[], "556677.00", "2015-05-11"),
+        ("dlt645", DLT645, &[], "1234.56", "123456789012"),
         ("modbus", MODBUS, &modbus, "123.456", "m3"),
     ] {
         std::fs::write(file, hex).unwrap();

@@ -18,13 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// Three times the daemon's `message_timeout` in these stories.
 const LONGER_THAN_MESSAGE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// All three protocols, on ptys opened by path and on TCP, every meter once a second.
+/// All four protocols, on ptys opened by path and on TCP, every meter once a second.
 fn all_protocols(seed: u64) -> Fleet {
     let every = "every = \"1s\"";
     let streets = [
         Street::mbus("riser-1", 4).key(every),
         Street::modbus("pump-house", 4).key(every),
-        Street::cjt188("riser-2", 3).key(every),
+        Street::meter_room("riser-2", 3, 2).key(every),
         Street::modbus_tcp("plant", 2).key(every),
     ];
     // What a loaded machine may lack in time; on a good line it costs nothing.

@@ -101,8 +101,12 @@ fn whatever_noise_is_on_a_line_no_value_arrives_that_its_meter_did_not_say() {
     let broker = MockBroker::start();
     // Without further keys: the answer windows of the standards.
     let every = "every = \"1s\"";
-    let streets =
-        [Street::mbus("m", 3), Street::modbus("r", 3), Street::cjt188("c", 3), Street::modbus_tcp("t", 2)];
+    let streets = [
+        Street::mbus("m", 3),
+        Street::modbus("r", 3),
+        Street::meter_room("c", 3, 2),
+        Street::modbus_tcp("t", 2),
+    ];
     let fleet = Fleet::start(33, streets.map(|street| street.key(every)));
     for meter in fleet.meters() {
         let mut faults = vec![Fault::Noise, Fault::Truncated, Fault::WrongChecksum, Fault::WrongAddress];

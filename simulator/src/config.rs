@@ -162,11 +162,13 @@ pub struct MeterConfig {
     /// Which language it speaks.
     pub protocol: Protocol,
     /// Which telegram or register map it has; the names are in the docs of [`mbus`](crate::mbus),
-    /// [`modbus`](crate::modbus) and [`cjt188`](crate::cjt188). Default `typical`, `ultrasonic` and `cold`.
+    /// [`modbus`](crate::modbus), [`cjt188`](crate::cjt188) and [`dlt645`](crate::dlt645). Default `typical`, `ultrasonic`, `cold`
+    /// and `single-phase`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// M-Bus 1 to 250 or Modbus 1 to 247 as a number; default: its place among the line's meters of that protocol, from 1.
-    /// CJ/T 188: text of 14 decimal digits, manufacturer code first; default `7833` and the serial number.
+    /// CJ/T 188: text of 14 decimal digits, manufacturer code first; default `7833` and the serial number. DL/T 645: text of
+    /// 12 decimal digits; default the serial number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
     /// 1 to 99 999 999, sent as eight digits. Default: from 40 000 001 on, 10 000 for each line.
@@ -182,7 +184,8 @@ pub struct MeterConfig {
     /// false.
     #[serde(default)]
     pub shares_address: bool,
-    /// The register at the first answer, in m³, with no more decimals than the model sends. Default: drawn from the seed.
+    /// The register at the first answer, in m³ (DL/T 645: kWh), with no more decimals than the model sends. Default: drawn
+    /// from the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<String>,
     /// From the end of a request to the start of the answer, 0 to 60 000 ms. Default: drawn from the seed, 11 to 30 ms.
@@ -198,7 +201,7 @@ pub struct MeterConfig {
     /// Which order of the data identifier's bytes it understands (CJ/T 188). Default `any`: it answers in the order asked.
     #[serde(default)]
     pub di_order: DiOrder,
-    /// How many FE bytes go before an answer, 0 to 4 (CJ/T 188). Default: drawn from the seed.
+    /// How many FE bytes go before an answer, 0 to 4 (CJ/T 188 and DL/T 645). Default: drawn from the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preamble_bytes: Option<u8>,
     /// What is wrong with it from the start.
@@ -244,6 +247,11 @@ impl MeterConfig {
         Self::new(name, Protocol::Cjt188)
     }
 
+    /// A DL/T 645 meter.
+    pub fn dlt645(name: impl Into<String>) -> Self {
+        Self::new(name, Protocol::Dlt645)
+    }
+
     /// A row of `count` such meters.
     #[must_use]
     pub fn count(self, count: u16) -> Self {
@@ -256,7 +264,7 @@ impl MeterConfig {
         Self { model: Some(model.into()), ..self }
     }
 
-    /// The same with an address: a number for M-Bus and Modbus, 14 digits for CJ/T 188.
+    /// The same with an address: a number for M-Bus and Modbus, 14 digits for CJ/T 188, 12 for DL/T 645.
     #[must_use]
     pub fn address(self, address: impl Into<Address>) -> Self {
         Self { address: Some(address.into()), ..self }
@@ -286,6 +294,8 @@ pub enum Protocol {
     Modbus,
     /// CJ/T 188-2004 and -2018.
     Cjt188,
+    /// DL/T 645-2007: electricity meters.
+    Dlt645,
 }
 
 /// A meter's address on its line.
@@ -294,7 +304,7 @@ pub enum Protocol {
 pub enum Address {
     /// M-Bus primary address or Modbus unit identifier.
     Number(u8),
-    /// CJ/T 188: 14 decimal digits, as printed, manufacturer code first.
+    /// CJ/T 188: 14 decimal digits, as printed, manufacturer code first. DL/T 645: 12.
     Digits(String),
 }
 

@@ -1,4 +1,4 @@
-//! Simulated water meters: M-Bus, Modbus and CJ/T 188, on real ptys, on TCP and in memory, at the line's real speed,
+//! Simulated water meters (M-Bus, Modbus and CJ/T 188) and electricity meters (DL/T 645), on real ptys, on TCP and in memory, at the line's real speed,
 //! with seeded faults.
 //!
 //! ```text
@@ -7,12 +7,12 @@
 //!   port ──► line (one thread, absolute deadlines) ─┤
 //!    ▲         │ bytes, when they end               │
 //!    │         ▼                                    │
-//!    │       bus: recognise ─► meters ─► mbus │ modbus │ cjt188 ─► spoil
+//!    │       bus: recognise ─► meters ─► mbus │ modbus │ cjt188 │ dlt645 ─► spoil
 //!    │         │ replies, when they begin
 //!    └───── wire: which byte is due when
 //! ```
 //!
-//! `bus`, `wire` and the three protocols are pure: bytes and times go in, bytes and times come out. `line` and `port`
+//! `bus`, `wire` and the protocols are pure: bytes and times go in, bytes and times come out. `line` and `port`
 //! are the only ones that wait or touch a descriptor.
 //!
 //! Everything here is written from the standards, and nothing of the drivers is used, so that a misreading in a driver
@@ -42,6 +42,7 @@ mod bus;
 pub mod cjt188;
 mod clock;
 mod config;
+pub mod dlt645;
 mod error;
 mod fault;
 mod journal;

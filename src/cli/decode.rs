@@ -19,8 +19,8 @@ pub(super) struct Args {
     /// skipped; `#` begins a comment
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Modbus: the register profile, shipped name or file (required). CJ/T 188: the dialect, by default the standard one.
-    /// M-Bus: a file with what is kept of the values and how they are called
+    /// Modbus: the register profile, shipped name or file (required). CJ/T 188: the dialect, DL/T 645:
+    /// the list of what is read, by default the standard one. M-Bus: a file with what is kept of the values and how they are called
     #[arg(long)]
     profile: Option<String>,
     /// Modbus: address of the first register as on the wire, for an answer without its request in front
@@ -42,6 +42,7 @@ enum Driver {
     Mbus,
     Modbus,
     Cjt188,
+    Dlt645,
 }
 
 pub(super) fn decode(args: &Args) -> Exit {
@@ -90,6 +91,11 @@ fn answer(args: &Args, telegram: &[u8]) -> Result<Answer, Failure> {
             let name = args.profile.as_deref().unwrap_or("standard");
             let profile = crate::config::cjt188_profile(name).map_err(|error| usage(&error))?;
             weir_cjt188::decode(telegram, &profile).map_err(|error| data(&error))
+        }
+        Driver::Dlt645 => {
+            let name = args.profile.as_deref().unwrap_or("standard");
+            let profile = crate::config::dlt645_profile(name).map_err(|error| usage(&error))?;
+            weir_dlt645::decode(telegram, &profile).map_err(|error| data(&error))
         }
         Driver::Modbus => {
             let name = args.profile.as_deref().ok_or_else(|| {

@@ -3,10 +3,13 @@
 //! The only place of this room that names the drivers' crates.
 
 use std::collections::HashMap;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 
 use weir_cjt188::Cjt188;
+use weir_dlt645::Dlt645;
 use weir_mbus::{Mbus, Options, VifText};
 use weir_meter::selection::Selection;
 use weir_meter::{Driver, Parity, ProfileFault, Serial, StopBits};
@@ -53,6 +56,7 @@ pub(super) struct Profiles {
     mbus: HashMap<PathBuf, Option<Arc<weir_mbus::Profile>>>,
     modbus: HashMap<PathBuf, Option<Arc<weir_modbus::Profile>>>,
     cjt188: HashMap<PathBuf, Option<Arc<weir_cjt188::Profile>>>,
+    dlt645: HashMap<PathBuf, Option<Arc<weir_dlt645::Profile>>>,
 }
 
 /// Makes the driver, or says why it cannot be made.
@@ -66,6 +70,7 @@ pub(super) fn build(
         Protocol::Mbus => mbus(wanted, profiles, findings),
         Protocol::Modbus => modbus(wanted, profiles, findings),
         Protocol::Cjt188 => cjt188(wanted, profiles, findings),
+        Protocol::Dlt645 => dlt645(wanted, profiles, findings),
     }
 }
 
@@ -243,38 +248,9 @@ fn tell_faults<T>(
 }
 
 fn cjt188(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings) -> Option<Built> {
-    let profile = match wanted.profile {
-        Some(typed) => {
-            let key = profile_key(typed, findings);
-            let known = profiles.cjt188.get(&key).cloned();
-            known.unwrap_or_else(|| {
-                let profile = cjt188_profile(typed, &key, findings).map(Arc::new);
-                profiles.cjt188.insert(key, profile.clone());
-                profile
-            })
-        }
-        None => {
-            let key = PathBuf::from(weir_cjt188::Profile::DEFAULT);
-            let shipped =
-                || weir_cjt188::Profile::built_in(weir_cjt188::Profile::DEFAULT)?.ok().map(Arc::new);
-            profiles.cjt188.entry(key).or_insert_with(shipped).clone()
-        }
-    };
-    let at = wanted.address?;
-    let address: weir_cjt188::Address = match &at.value {
-        NumberOrText::Number(_) => {
-            let hint = "in quotes, or its leading zeros are lost: \"78330011223344\"";
-            findings.fault(&at.place, "`address` must be a string of fourteen digits").hint(hint);
-            return None;
-        }
-        NumberOrText::Text(text) => match text.parse() {
-            Ok(address) => address,
-            Err(error) => {
-                findings.fault(&at.place, format!("`address`: {error}"));
-                return None;
-            }
-        },
-    };
+    let profile = shipped_or_file(wanted.profile, &CJT188_PROFILES, &mut profiles.cjt188, findings);
+    let address: weir_cjt188::Address =
+        printed(wanted.address?, "fourteen digits", "78330011223344", findings)?;
     let driver = Box::new(Cjt188::new(address, profile?));
     Some(Built {
         driver,
@@ -285,18 +261,108 @@ fn cjt188(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings)
     })
 }
 
-fn cjt188_profile(typed: &At<String>, key: &Path, findings: &mut Findings) -> Option<weir_cjt188::Profile> {
-    if !is_path(&typed.value) {
-        let shipped = weir_cjt188::Profile::built_in(&typed.value);
-        if shipped.is_none() {
-            let names: Vec<_> = weir_cjt188::Profile::BUILT_IN.iter().map(|(name, _)| *name).collect();
-            let hint = format!("one of {}, or the path of a TOML file", names.join(", "));
-            unknown_profile(typed, names.into_iter(), &hint, findings);
-        }
-        return shipped?.ok();
+fn dlt645(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings) -> Option<Built> {
+    let profile = shipped_or_file(wanted.profile, &DLT645_PROFILES, &mut profiles.dlt645, findings);
+    let at = wanted.address?;
+    let address: weir_dlt645::Address = printed(at, "twelve digits", "202107072529", findings)?;
+    if address.is_shortened() {
+        let hint = "all twelve digits, or be sure that no other meter on the line ends in the same ones";
+        findings.warn(&at.place, "every meter whose number ends so answers").hint(hint);
     }
+    let driver = Box::new(Dlt645::new(address, profile?));
+    Some(Built {
+        driver,
+        serial: Serial::DEFAULT,
+        same_as: format!("dlt645 {address}"),
+        number: None,
+        selection: None,
+    })
+}
+
+/// An address that is written as it is printed on the meter.
+fn printed<A>(at: &At<NumberOrText>, form: &str, example: &str, findings: &mut Findings) -> Option<A>
+where
+    A: FromStr<Err: Display>,
+{
+    match &at.value {
+        NumberOrText::Number(_) => {
+            let hint = format!("in quotes, or its leading zeros are lost: \"{example}\"");
+            findings.fault(&at.place, format!("`address` must be a string of {form}")).hint(hint);
+            None
+        }
+        NumberOrText::Text(text) => match text.parse() {
+            Ok(address) => Some(address),
+            Err(error) => {
+                findings.fault(&at.place, format!("`address`: {error}"));
+                None
+            }
+        },
+    }
+}
+
+/// The profiles that come with a driver whose meters need not name one.
+pub(super) struct Shipped<P> {
+    default: &'static str,
+    pub(super) all: &'static [(&'static str, &'static str)],
+    pub(super) parse: fn(&str) -> Result<P, Vec<ProfileFault>>,
+}
+
+pub(super) const CJT188_PROFILES: Shipped<weir_cjt188::Profile> = Shipped {
+    default: weir_cjt188::Profile::DEFAULT,
+    all: weir_cjt188::Profile::BUILT_IN,
+    parse: weir_cjt188::Profile::parse,
+};
+
+pub(super) const DLT645_PROFILES: Shipped<weir_dlt645::Profile> = Shipped {
+    default: weir_dlt645::Profile::DEFAULT,
+    all: weir_dlt645::Profile::BUILT_IN,
+    parse: weir_dlt645::Profile::parse,
+};
+
+impl<P> Shipped<P> {
+    pub(super) fn named(&self, name: &str) -> Option<P> {
+        let (_, text) = self.all.iter().find(|(known, _)| *known == name)?;
+        (self.parse)(text).ok()
+    }
+
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        self.all.iter().map(|(name, _)| *name).collect()
+    }
+}
+
+fn shipped_or_file<P>(
+    typed: Option<&At<String>>,
+    shipped: &Shipped<P>,
+    read: &mut HashMap<PathBuf, Option<Arc<P>>>,
+    findings: &mut Findings,
+) -> Option<Arc<P>> {
+    let key = match typed {
+        Some(typed) => profile_key(typed, findings),
+        None => PathBuf::from(shipped.default),
+    };
+    if let Some(known) = read.get(&key) {
+        return known.clone();
+    }
+    let profile = match typed {
+        None => shipped.named(shipped.default),
+        Some(typed) if is_path(&typed.value) => from_file(typed, &key, shipped, findings),
+        Some(typed) => {
+            let profile = shipped.named(&typed.value);
+            if profile.is_none() {
+                let hint = format!("one of {}, or the path of a TOML file", shipped.names().join(", "));
+                unknown_profile(typed, shipped.names().into_iter(), &hint, findings);
+            }
+            profile
+        }
+    };
+    let profile = profile.map(Arc::new);
+    read.insert(key, profile.clone());
+    profile
+}
+
+fn from_file<P>(typed: &At<String>, key: &Path, shipped: &Shipped<P>, findings: &mut Findings) -> Option<P> {
     let (file, text) = profile_file(typed, key, findings)?;
-    match weir_cjt188::Profile::parse(&text) {
+    match (shipped.parse)(&text) {
         Ok(profile) => Some(profile),
         Err(faults) => tell_faults(typed, file, faults, findings),
     }

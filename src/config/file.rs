@@ -131,6 +131,7 @@ pub(super) enum Protocol {
     Mbus,
     Modbus,
     Cjt188,
+    Dlt645,
 }
 
 /// How Modbus frames are put on a line.
@@ -140,8 +141,12 @@ pub(super) enum Framing {
     Tcp,
 }
 
-const PROTOCOLS: [(&str, Protocol); 3] =
-    [("mbus", Protocol::Mbus), ("modbus", Protocol::Modbus), ("cjt188", Protocol::Cjt188)];
+const PROTOCOLS: [(&str, Protocol); 4] = [
+    ("mbus", Protocol::Mbus),
+    ("modbus", Protocol::Modbus),
+    ("cjt188", Protocol::Cjt188),
+    ("dlt645", Protocol::Dlt645),
+];
 const FRAMINGS: [(&str, Framing); 2] = [("rtu", Framing::Rtu), ("tcp", Framing::Tcp)];
 const PARITIES: [(&str, Parity); 3] = [("even", Parity::Even), ("none", Parity::None), ("odd", Parity::Odd)];
 const POLICIES: [(&str, WhenFull); 3] = [
@@ -307,6 +312,7 @@ impl Protocol {
             Self::Mbus => "mbus",
             Self::Modbus => "modbus",
             Self::Cjt188 => "cjt188",
+            Self::Dlt645 => "dlt645",
         }
     }
 }

@@ -34,7 +34,7 @@ use jiff::tz::TimeZone;
 pub use forecast::{Forecast, LineForecast, forecast};
 pub use key::mbus_key;
 pub use notice::{Location, Notice, Severity};
-pub use profile::{cjt188_profile, mbus_profile, modbus_profile};
+pub use profile::{cjt188_profile, dlt645_profile, mbus_profile, modbus_profile};
 
 use notice::Findings;
 use source::Sources;

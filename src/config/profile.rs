@@ -4,6 +4,8 @@ use std::fs;
 
 use weir_meter::ProfileFault;
 
+use super::driver::{CJT188_PROFILES, DLT645_PROFILES, Shipped};
+
 /// A Modbus register profile.
 ///
 /// # Errors
@@ -32,13 +34,23 @@ pub fn mbus_profile(path: &str) -> Result<weir_mbus::Profile, String> {
 /// # Errors
 /// Why there is none, in words for a person, every fault on a line of its own.
 pub fn cjt188_profile(name_or_path: &str) -> Result<weir_cjt188::Profile, String> {
+    shipped_or_file(name_or_path, &CJT188_PROFILES)
+}
+
+/// What is read from a DL/T 645 meter.
+///
+/// # Errors
+/// Why there is none, in words for a person, every fault on a line of its own.
+pub fn dlt645_profile(name_or_path: &str) -> Result<weir_dlt645::Profile, String> {
+    shipped_or_file(name_or_path, &DLT645_PROFILES)
+}
+
+fn shipped_or_file<P>(name_or_path: &str, shipped: &Shipped<P>) -> Result<P, String> {
     if !super::driver::is_path(name_or_path) {
-        let names: Vec<&str> = weir_cjt188::Profile::BUILT_IN.iter().map(|(name, _)| *name).collect();
-        let shipped = weir_cjt188::Profile::built_in(name_or_path).and_then(Result::ok);
-        return shipped.ok_or_else(|| unknown(name_or_path, &names));
+        return shipped.named(name_or_path).ok_or_else(|| unknown(name_or_path, &shipped.names()));
     }
     let text = read(name_or_path)?;
-    weir_cjt188::Profile::parse(&text).map_err(|faults| in_lines(name_or_path, &text, &faults))
+    (shipped.parse)(&text).map_err(|faults| in_lines(name_or_path, &text, &faults))
 }
 
 fn in_lines(path: &str, text: &str, faults: &[ProfileFault]) -> String {

@@ -51,6 +51,16 @@ impl Street {
         })
     }
 
+    /// A meter room: so many CJ/T 188 water meters and DL/T 645 electricity meters on one pty, the latter as `<name>-e1`, …
+    pub(crate) fn meter_room(name: &str, water: u8, electricity: u8) -> Self {
+        let mut street = Self::cjt188(name, water);
+        street.simulated.meters.extend((1..=electricity).map(|number| {
+            MeterConfig::dlt645(format!("{name}-e{number}"))
+                .address(format!("2021070725{number:02}").as_str())
+        }));
+        street
+    }
+
     /// Modbus TCP units behind one address.
     pub(crate) fn modbus_tcp(name: &str, count: u8) -> Self {
         let simulated =
@@ -169,6 +179,8 @@ fn meter_config(line: &str, meter: &MeterConfig) -> String {
         (Protocol::Modbus, Some("xintai")) => "profile = \"xintai-valve\"\n",
         (Protocol::Modbus, Some("bench")) => "profile = \"generic-20\"\n",
         (Protocol::Modbus, _) => "profile = \"generic-ultrasonic\"\n",
+        // Its line is one of water meters.
+        (Protocol::Dlt645, _) => "driver = \"dlt645\"\n",
         _ => "",
     };
     format!("[[meters]]\nid = {:?}\nline = {line:?}\naddress = {address}\n{profile}\n", meter.name)

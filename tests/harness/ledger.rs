@@ -144,12 +144,14 @@ fn arrived(id: String, record: &Consumed) -> Arrived {
     assert_eq!(reading.id, id);
     assert_eq!(reading.gateway, GATEWAY);
     let is_register = |value: &&Value<'_>| {
-        (value.quantity.as_str(), value.function.as_str()) == ("volume", "instantaneous")
+        matches!(value.quantity.as_str(), "volume" | "forward-energy")
+            && value.function == "instantaneous"
             && (value.storage, value.tariff, value.subunit) == (0, 0, 0)
     };
     let registers: Vec<&Value<'_>> = reading.values.iter().filter(is_register).collect();
     let [register] = registers[..] else { panic!("one register? {text}") };
-    assert_eq!(register.unit.as_deref(), Some("m3"), "{text}");
+    let unit = if register.quantity == "volume" { "m3" } else { "kWh" };
+    assert_eq!(register.unit.as_deref(), Some(unit), "{text}");
     let volume = register.value.unwrap_or_else(|| panic!("no number: {text}")).get().to_owned();
     Arrived { id, meter: reading.meter, volume, read_at: reading.read_at, scheduled_at: reading.scheduled_at }
 }

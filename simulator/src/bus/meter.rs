@@ -14,7 +14,7 @@ use rust_decimal::Decimal;
 use super::{Answer, RegisterSaid, Reply, spoil};
 use crate::config::{Kind, MeterPlan};
 use crate::pacing::Character;
-use crate::{Fault, FaultRule, ModbusFraming, Protocol, Said, cjt188, mbus, modbus};
+use crate::{Fault, FaultRule, ModbusFraming, Protocol, Said, cjt188, dlt645, mbus, modbus};
 
 /// How slow the clock of a meter with [`Fault::ClockOff`] is: a day, an hour and 17 minutes, in seconds.
 pub const CLOCK_OFF_S: i64 = 86_400 + 3_600 + 17 * 60;
@@ -87,6 +87,7 @@ enum Slave {
     Mbus(mbus::Slave),
     Modbus(modbus::Slave),
     Cjt188(cjt188::Slave),
+    Dlt645(dlt645::Slave),
 }
 
 #[derive(Debug)]
@@ -125,6 +126,9 @@ impl Meter {
             Kind::Modbus { unit, model } => Slave::Modbus(modbus::Slave::new(unit, model, framing)),
             Kind::Cjt188 { address, model, order, preamble } => {
                 Slave::Cjt188(cjt188::Slave::new(address, model, order, preamble.unwrap_or(drawn_preamble)))
+            }
+            Kind::Dlt645 { address, preamble } => {
+                Slave::Dlt645(dlt645::Slave::new(address, preamble.unwrap_or(drawn_preamble)))
             }
         };
         Self {
@@ -180,6 +184,7 @@ impl Meter {
             Slave::Mbus(slave) => slave.concerned_by(frame),
             Slave::Modbus(slave) => slave.concerned_by(frame),
             Slave::Cjt188(slave) => slave.concerned_by(frame),
+            Slave::Dlt645(slave) => slave.concerned_by(frame),
         };
         if !concerned || self.control.is_dead() {
             return None;
@@ -198,6 +203,7 @@ impl Meter {
             Slave::Mbus(slave) => slave.hear(frame, &snapshot),
             Slave::Modbus(slave) => slave.hear(frame, &snapshot),
             Slave::Cjt188(slave) => slave.hear(frame, &snapshot),
+            Slave::Dlt645(slave) => slave.hear(frame, &snapshot),
         }?;
         let spoilt = faults.iter().copied().find(|fault| fault.spoils());
         let said = self.account_for(&answer, spoilt);
@@ -250,7 +256,7 @@ impl Meter {
             meter: Arc::clone(&self.name),
             sequence: self.sequence,
             volume: self.last_said.clone(),
-            unit: "m3",
+            unit: if self.protocol() == Protocol::Dlt645 { "kWh" } else { "m3" },
             at: SystemTime::UNIX_EPOCH,
             repeated: answer.register == RegisterSaid::Again,
             spoilt,

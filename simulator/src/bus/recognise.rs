@@ -3,7 +3,7 @@
 //! Each protocol spoken on the line is asked. One whose length and checksum fit wins at once; as long as one could
 //! still fit with more bytes, they are waited for; when none can, the line is deaf until it has been silent.
 
-use crate::{ModbusFraming, Protocol, cjt188, mbus, modbus};
+use crate::{ModbusFraming, Protocol, cjt188, dlt645, mbus, modbus};
 
 /// Longer than any request: M-Bus 261 bytes, Modbus/TCP 260, CJ/T 188 113 and some FE before it.
 pub(crate) const REQUEST_BYTES_MAX: usize = 300;
@@ -25,6 +25,7 @@ pub(super) fn among(protocols: &[Protocol], framing: ModbusFraming, buffer: &[u8
         let one = match (protocol, framing) {
             (Protocol::Mbus, _) => mbus::recognise(buffer),
             (Protocol::Cjt188, _) => cjt188::recognise(buffer),
+            (Protocol::Dlt645, _) => dlt645::recognise(buffer),
             (Protocol::Modbus, ModbusFraming::Rtu) => modbus::recognise_rtu(buffer),
             (Protocol::Modbus, ModbusFraming::Tcp) => modbus::recognise_tcp(buffer),
         };

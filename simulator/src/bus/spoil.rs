@@ -21,6 +21,7 @@ enum Frame {
     Rtu,
     Tcp,
     Cjt188,
+    Dlt645,
 }
 
 pub(super) fn spoil(
@@ -35,6 +36,7 @@ pub(super) fn spoil(
         (Protocol::Modbus, ModbusFraming::Rtu) => Frame::Rtu,
         (Protocol::Modbus, ModbusFraming::Tcp) => Frame::Tcp,
         (Protocol::Cjt188, _) => Frame::Cjt188,
+        (Protocol::Dlt645, _) => Frame::Dlt645,
     };
     faults.iter().fold(answer, |bytes, fault| match fault {
         Fault::WrongAddress => of_another_meter(bytes, frame),
@@ -82,6 +84,13 @@ fn of_another_meter(mut bytes: Vec<u8>, frame: Frame) -> Vec<u8> {
             }
             sum_anew(&mut bytes, start);
         }
+        Frame::Dlt645 => {
+            let start = wake_up_of(&bytes);
+            if let Some(lowest) = bytes.get_mut(start + 1) {
+                *lowest = next_digit(*lowest);
+            }
+            sum_anew(&mut bytes, start);
+        }
     }
     bytes
 }
@@ -104,7 +113,7 @@ fn with_wrong_checksum(mut bytes: Vec<u8>, frame: Frame, random: &mut Rng) -> Ve
     let at = match frame {
         // A single E5 has no checksum; it arrives as something else.
         Frame::Mbus if bytes.len() == 1 => 0,
-        Frame::Mbus | Frame::Cjt188 => last.saturating_sub(1),
+        Frame::Mbus | Frame::Cjt188 | Frame::Dlt645 => last.saturating_sub(1),
         Frame::Rtu => last,
         Frame::Tcp => 1,
     };
@@ -150,7 +159,9 @@ fn with_noise(mut bytes: Vec<u8>, frame: Frame, random: &mut Rng) -> Vec<u8> {
     let start = wake_up_of(&bytes);
     let at = match frame {
         Frame::Tcp => random.usize(2..4), // the protocol identifier, which must be 0
-        Frame::Mbus | Frame::Rtu | Frame::Cjt188 => random.usize(start..bytes.len().max(start + 1)),
+        Frame::Mbus | Frame::Rtu | Frame::Cjt188 | Frame::Dlt645 => {
+            random.usize(start..bytes.len().max(start + 1))
+        }
     };
     let wrong = random.u8(1..);
     if let Some(byte) = bytes.get_mut(at) {

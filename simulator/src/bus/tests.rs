@@ -12,6 +12,8 @@ const REQ_UD2_TOGGLED: [u8; 5] = [0x10, 0x5B, 0x01, 0x5C, 0x16];
 const READ_MODBUS: [u8; 8] = [0x01, 0x03, 0x00, 0x00, 0x00, 0x02, 0xC4, 0x0B];
 const READ_CJT188: [u8; 16] =
     [0x68, 0x10, 0x44, 0x33, 0x22, 0x11, 0x00, 0x33, 0x78, 0x01, 0x03, 0x1F, 0x90, 0x00, 0x80, 0x16];
+const READ_DLT645: [u8; 16] =
+    [0x68, 0x61, 0x01, 0x00, 0x00, 0x00, 0x00, 0x68, 0x11, 0x04, 0x33, 0x33, 0x34, 0x33, 0x14, 0x16];
 
 fn noon() -> DateTime {
     date(2026, 11, 23).at(12, 0, 0, 0)
@@ -22,25 +24,31 @@ fn bus_of(line: LineConfig, seed: u64) -> Bus {
     Bus::new(&plan.lines[0], seed)
 }
 
-fn three_meters() -> [MeterConfig; 3] {
+fn four_meters() -> [MeterConfig; 4] {
     [
         MeterConfig::mbus("m").address(1),
         MeterConfig::modbus("r").address(1),
         MeterConfig { preamble_bytes: Some(2), ..MeterConfig::cjt188("c").address("78330011223344") },
+        MeterConfig { preamble_bytes: Some(2), ..MeterConfig::dlt645("e").address("000000000161") },
     ]
 }
 
-/// A line with the three meters, all with this fault.
+/// A line with the four meters, all with this fault.
 fn faulty(fault: Option<Fault>) -> Bus {
-    let meters = three_meters().map(|meter| match fault {
+    let meters = four_meters().map(|meter| match fault {
         Some(fault) => meter.fault(fault),
         None => meter,
     });
     bus_of(LineConfig::memory("L").with(meters), 1)
 }
 
-fn requests() -> [(Protocol, &'static [u8]); 3] {
-    [(Protocol::Mbus, &REQ_UD2), (Protocol::Modbus, &READ_MODBUS), (Protocol::Cjt188, &READ_CJT188)]
+fn requests() -> [(Protocol, &'static [u8]); 4] {
+    [
+        (Protocol::Mbus, &REQ_UD2),
+        (Protocol::Modbus, &READ_MODBUS),
+        (Protocol::Cjt188, &READ_CJT188),
+        (Protocol::Dlt645, &READ_DLT645),
+    ]
 }
 
 fn one_reply(bus: &mut Bus, (protocol, frame): (Protocol, &[u8])) -> Reply {
@@ -63,7 +71,7 @@ fn is_whole(bus: &Bus, bytes: &[u8]) -> bool {
 }
 
 #[test]
-fn each_request_is_recognised_among_three_protocols_and_answered_by_the_right_meter() {
+fn each_request_is_recognised_among_four_protocols_and_answered_by_the_right_meter() {
     let mut bus = faulty(None);
     for (protocol, frame) in requests() {
         for len in 1..frame.len() {
@@ -105,8 +113,11 @@ fn the_register_grows_with_every_new_answer_and_not_with_a_repeated_one() {
 fn the_first_answer_says_the_configured_volume() {
     let volume = |protocol, model: &str, volume: &str| {
         let meter = MeterConfig { volume: Some(volume.to_owned()), ..MeterConfig::new("m", protocol) };
-        let meter =
-            if protocol == Protocol::Cjt188 { meter.address("78330011223344") } else { meter.address(1) };
+        let meter = match protocol {
+            Protocol::Cjt188 => meter.address("78330011223344"),
+            Protocol::Dlt645 => meter.address("000000000161"),
+            Protocol::Mbus | Protocol::Modbus => meter.address(1),
+        };
         let mut bus = bus_of(LineConfig::memory("L").with([meter.model(model)]), 1);
         let (_, frame) = requests().into_iter().find(|(one, _)| *one == protocol).unwrap();
         let mut frame = frame.to_vec();
@@ -122,12 +133,13 @@ fn the_first_answer_says_the_configured_volume() {
     assert_eq!(volume(Protocol::Modbus, "bench", "0.001"), "0.001");
     assert_eq!(volume(Protocol::Modbus, "xintai", "12.340"), "12.34", "a float has no trailing zeros");
     assert_eq!(volume(Protocol::Cjt188, "cold", "999999.99"), "999999.99");
+    assert_eq!(volume(Protocol::Dlt645, "single-phase", "317.76"), "317.76");
 }
 
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
     let bytes = |seed| {
-        let meters = three_meters().map(|meter| meter.fault(Fault::Noise));
+        let meters = four_meters().map(|meter| meter.fault(Fault::Noise));
         let mut bus = bus_of(LineConfig::memory("L").with(meters), seed);
         requests().map(|request| one_reply(&mut bus, request).bytes)
     };
@@ -234,6 +246,7 @@ fn a_wrong_address_is_a_sound_answer_of_somebody_else() {
             Protocol::Mbus => 5,
             Protocol::Modbus => 0,
             Protocol::Cjt188 => 4, // two FE, 68, type
+            Protocol::Dlt645 => 3, // two FE, 68
         };
         assert_ne!(other.bytes[address], sound.bytes[address]);
         if protocol == Protocol::Mbus {
@@ -250,6 +263,7 @@ fn a_low_battery_shows_in_the_status() {
             Protocol::Mbus => (16, 0x04),
             Protocol::Modbus => continue, // register 7, not asked for here
             Protocol::Cjt188 => (2 + 31, 0x04),
+            Protocol::Dlt645 => continue, // it has none
         };
         assert_eq!((sound.bytes[at], low.bytes[at]), (0, bit), "{protocol:?}");
         assert_eq!(low.spoilt, None);
@@ -364,10 +378,12 @@ proptest! {
         let long = [&[0x68, len, len, 0x68][..], &body, &sum(&body)].concat();
         let cjt188 = [&READ_CJT188[..9], &[body[0] & 0x3F, len - 1], &body[1..]].concat();
         let cjt188 = [&cjt188[..], &sum(&cjt188)].concat();
+        let dlt645 = [&READ_DLT645[..8], &[body[0] & 0x1F, len - 1], &body[1..]].concat();
+        let dlt645 = [&dlt645[..], &sum(&dlt645)].concat();
         let mut modbus = [&[1][..], &body].concat();
         modbus.extend(crate::modbus::crc(&modbus).to_le_bytes());
         for (protocol, frame) in
-            [(Protocol::Mbus, long), (Protocol::Cjt188, cjt188), (Protocol::Modbus, modbus)]
+            [(Protocol::Mbus, long), (Protocol::Cjt188, cjt188), (Protocol::Modbus, modbus), (Protocol::Dlt645, dlt645)]
         {
             bus.recognise(&frame);
             for reply in bus.hear(protocol, &frame, noon(), None) {

@@ -12,7 +12,7 @@ use rust_decimal::Decimal;
 
 use super::{Address, Config, DiOrder, LineConfig, MeterConfig, ModbusFraming, Protocol};
 use crate::pacing::Character;
-use crate::{Fault, FaultRule, cjt188, mbus, modbus};
+use crate::{Fault, FaultRule, cjt188, dlt645, mbus, modbus};
 
 /// The most meters with one `count`: M-Bus has 250 primary addresses.
 const COUNT_MAX: u16 = 250;
@@ -104,6 +104,7 @@ pub(crate) enum Kind {
     Mbus { address: u8, manufacturer: [u8; 2], version: u8, model: mbus::Model },
     Modbus { unit: u8, model: modbus::Model },
     Cjt188 { address: [u8; 7], model: cjt188::Model, order: DiOrder, preamble: Option<u8> },
+    Dlt645 { address: [u8; 6], preamble: Option<u8> },
 }
 
 impl Kind {
@@ -112,15 +113,17 @@ impl Kind {
             Self::Mbus { .. } => Protocol::Mbus,
             Self::Modbus { .. } => Protocol::Modbus,
             Self::Cjt188 { .. } => Protocol::Cjt188,
+            Self::Dlt645 { .. } => Protocol::Dlt645,
         }
     }
 
-    /// Decimals of the register in m³ and the number of steps after which it starts again from zero.
+    /// Decimals of the register in its unit and the number of steps after which it starts again from zero.
     pub(crate) fn register(&self) -> (u32, u64) {
         match self {
             Self::Mbus { model, .. } => (model.decimals(), mbus::REGISTER_STEPS),
             Self::Modbus { model, .. } => (modbus::DECIMALS, model.register_steps()),
             Self::Cjt188 { .. } => (cjt188::DECIMALS, cjt188::REGISTER_STEPS),
+            Self::Dlt645 { .. } => (dlt645::DECIMALS, dlt645::REGISTER_STEPS),
         }
     }
 }
@@ -178,6 +181,7 @@ fn plan_line(line: &LineConfig, index: usize) -> Result<LinePlan, ConfigError> {
                 Kind::Mbus { address, .. } => (Protocol::Mbus, address.to_string()),
                 Kind::Modbus { unit, .. } => (Protocol::Modbus, unit.to_string()),
                 Kind::Cjt188 { address, .. } => (Protocol::Cjt188, cjt188::digits_of(address)),
+                Kind::Dlt645 { address, .. } => (Protocol::Dlt645, dlt645::digits_of(address)),
             };
             if !used.insert(key.clone()) && !meter.shares_address {
                 return Err(wrong_meter(line, &plan.name, format!("address {} is already taken", key.1)));
@@ -305,10 +309,11 @@ fn kind_of(meter: &MeterConfig, number: u16, place: usize, serial: u32) -> Resul
     {
         return Err("only an M-Bus meter has manufacturer, version and shares_address".to_owned());
     }
-    if meter.protocol != Protocol::Cjt188
-        && (meter.preamble_bytes.is_some() || meter.di_order != DiOrder::Any)
-    {
-        return Err("only a CJ/T 188 meter has di_order and preamble_bytes".to_owned());
+    if meter.protocol != Protocol::Cjt188 && meter.di_order != DiOrder::Any {
+        return Err("only a CJ/T 188 meter has di_order".to_owned());
+    }
+    if !matches!(meter.protocol, Protocol::Cjt188 | Protocol::Dlt645) && meter.preamble_bytes.is_some() {
+        return Err("only a CJ/T 188 or DL/T 645 meter has preamble_bytes".to_owned());
     }
     match meter.protocol {
         Protocol::Mbus => Ok(Kind::Mbus {
@@ -325,14 +330,18 @@ fn kind_of(meter: &MeterConfig, number: u16, place: usize, serial: u32) -> Resul
             model: modbus::Model::named(meter.model.as_deref())?,
         }),
         Protocol::Cjt188 => Ok(Kind::Cjt188 {
-            address: digits_of(meter, number, serial)?,
+            address: cjt188::address_of(&digits_of(meter, number, 14, &format!("7833{serial:010}"))?)
+                .ok_or("no address")?,
             model: cjt188::Model::named(meter.model.as_deref())?,
             order: meter.di_order,
-            preamble: match meter.preamble_bytes {
-                Some(bytes) if bytes > 4 => return Err(format!("preamble_bytes {bytes} is above 4")),
-                bytes => bytes,
-            },
+            preamble: preamble_of(meter)?,
         }),
+        Protocol::Dlt645 => {
+            dlt645::check_model(meter.model.as_deref())?;
+            let digits = digits_of(meter, number, 12, &format!("{serial:012}"))?;
+            let address = dlt645::address_of(&digits).ok_or("no address")?;
+            Ok(Kind::Dlt645 { address, preamble: preamble_of(meter)? })
+        }
     }
 }
 
@@ -350,20 +359,27 @@ fn number_of(meter: &MeterConfig, number: u16, place: usize, highest: u8) -> Res
     }
 }
 
-fn digits_of(meter: &MeterConfig, number: u16, serial: u32) -> Result<[u8; 7], String> {
+fn preamble_of(meter: &MeterConfig) -> Result<Option<u8>, String> {
+    match meter.preamble_bytes {
+        Some(bytes) if bytes > 4 => Err(format!("preamble_bytes {bytes} is above 4")),
+        bytes => Ok(bytes),
+    }
+}
+
+/// The digits of an address: those given, counted on by the meter's place in its row, or else these.
+fn digits_of(meter: &MeterConfig, number: u16, count: usize, default: &str) -> Result<String, String> {
     let text = match &meter.address {
-        None => format!("7833{serial:010}"),
+        None => return Ok(default.to_owned()),
         Some(Address::Number(first)) => {
-            return Err(format!("address {first} must be a text of 14 decimal digits"));
+            return Err(format!("address {first} must be a text of {count} decimal digits"));
         }
-        Some(Address::Digits(text)) => {
-            let all_digits = text.len() == 14 && text.bytes().all(|byte| byte.is_ascii_digit());
-            let first = text.parse::<u64>().ok().filter(|_| all_digits);
-            let first = first.ok_or_else(|| format!("address {text:?} is not 14 decimal digits"))?;
-            format!("{:014}", first + u64::from(number))
-        }
+        Some(Address::Digits(text)) => text,
     };
-    cjt188::address_of(&text).ok_or_else(|| format!("address {text:?} is not 14 decimal digits"))
+    let wrong = || format!("address {text:?} is not {count} decimal digits");
+    let all_digits = text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit());
+    let first = text.parse::<u64>().ok().filter(|_| all_digits).ok_or_else(wrong)?;
+    let digits = format!("{:0count$}", first + u64::from(number));
+    if digits.len() == count { Ok(digits) } else { Err(wrong()) }
 }
 
 fn register_of(text: &str, kind: &Kind) -> Result<u64, String> {

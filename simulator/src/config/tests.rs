@@ -19,7 +19,7 @@ fn refused_meter(keys: &str) -> String {
 fn the_example_can_be_simulated_and_shows_every_key() {
     let text = include_str!("../../example.toml");
     let plan = plan(text).unwrap();
-    assert_eq!(plan.lines.iter().map(|line| line.meters.len()).sum::<usize>(), 42 + 9 + 3 + 2);
+    assert_eq!(plan.lines.iter().map(|line| line.meters.len()).sum::<usize>(), 42 + 10 + 3 + 2);
     for key in [
         "seed",
         "journal_entries_max",
@@ -109,7 +109,7 @@ fn a_refusal_says_which_line_and_meter_and_what_is_wrong() {
         ("protocol = \"cjt188\"\nmodel = \"tall\"", "there are cold, hot, drinking and reclaimed"),
         ("protocol = \"mbus\"\nmanufacturer = \"si\"", "three capital letters"),
         ("protocol = \"modbus\"\nmanufacturer = \"SIM\"", "only an M-Bus meter"),
-        ("protocol = \"modbus\"\npreamble_bytes = 1", "only a CJ/T 188 meter"),
+        ("protocol = \"modbus\"\npreamble_bytes = 1", "only a CJ/T 188 or DL/T 645 meter"),
         ("protocol = \"cjt188\"\npreamble_bytes = 5", "above 4"),
         ("protocol = \"mbus\"\ncount = 0", "count 0"),
         ("protocol = \"mbus\"\naddress = 200\ncount = 60", "meter \"A-052\": address 251"),
@@ -118,7 +118,11 @@ fn a_refusal_says_which_line_and_meter_and_what_is_wrong() {
         ("protocol = \"mbus\"\nfaults = [{ fault = \"noise\", probability = 1.5 }]", "probability 1.5"),
         ("protocol = \"mbus\"\nfaults = [{ fault = \"loud\" }]", "loud"),
         ("protocol = \"mbus\"\ncolour = 1", "colour"),
-        ("protocol = \"dlt645\"", "dlt645"),
+        ("protocol = \"dlms\"", "dlms"),
+        ("protocol = \"dlt645\"\naddress = \"20210707252\"", "is not 12 decimal digits"),
+        ("protocol = \"dlt645\"\nmodel = \"tall\"", "there is single-phase"),
+        ("protocol = \"dlt645\"\ndi_order = \"2004\"", "only a CJ/T 188 meter has di_order"),
+        ("protocol = \"dlt645\"\naddress = \"999999999999\"\ncount = 2", "is not 12 decimal digits"),
     ] {
         let refusal = refused_meter(keys);
         assert!(refusal.contains(why), "{keys}: {refusal}");

@@ -126,13 +126,15 @@ impl Checker<'_> {
         profiles: &mut Profiles,
     ) -> Option<(driver::Built, Option<Framing>)> {
         let place = &self.meter.place;
-        let hint = "\"mbus\", \"modbus\" or \"cjt188\", here or at its line for all meters of the line";
+        let hint =
+            "\"mbus\", \"modbus\", \"cjt188\" or \"dlt645\", here or at its line for all meters of the line";
         self.findings.require("driver", &self.shared.driver, place, hint);
         let protocol = self.shared.driver.as_ref()?.value;
         let hint = match protocol {
             Protocol::Mbus => "give its primary address, 1 to 250, or its secondary address in quotes",
             Protocol::Modbus => "give its unit id, 1 to 247",
             Protocol::Cjt188 => "give the fourteen digits printed on the meter, in quotes",
+            Protocol::Dlt645 => "give the twelve digits printed on the meter, in quotes",
         };
         self.findings.require("address", &self.meter.address, place, hint);
         let framing = self.framing(protocol, is_tcp);
@@ -165,7 +167,7 @@ impl Checker<'_> {
     /// A wrong guess on a TCP line would look like a dead meter, so there it must be said.
     fn framing(&mut self, protocol: Protocol, is_tcp: Option<bool>) -> Option<Framing> {
         match (&self.shared.framing, protocol, is_tcp) {
-            (Some(framing), Protocol::Mbus | Protocol::Cjt188, _) => {
+            (Some(framing), Protocol::Mbus | Protocol::Cjt188 | Protocol::Dlt645, _) => {
                 let message = format!("`framing` is for modbus, and the meter speaks {}", protocol.name());
                 self.findings.fault(&framing.place, message);
                 None

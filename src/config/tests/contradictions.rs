@@ -167,6 +167,20 @@ fn addresses_and_profiles_are_those_of_the_driver() {
         fault(&format!("{cjt188}address = \"78330011223344\"\nprofile = \"204\""))
             .contains("did you mean \"2004\"?")
     );
+    let dlt645 = "driver = \"dlt645\"\n";
+    assert!(
+        fault(&format!("{dlt645}address = 202107072529"))
+            .contains("must be a string of twelve digits | in quotes")
+    );
+    assert!(
+        fault(&format!("{dlt645}address = \"2529\"")).contains("`address`: address has 4 digits, not 12")
+    );
+    assert!(
+        fault(&format!("{dlt645}address = \"202107072529\"\nprofile = \"electric\""))
+            .contains("did you mean \"electrical\"?")
+    );
+    let short = only_warning(&meter(&format!("{dlt645}address = \"AAAAAAAA2529\"")));
+    assert!(short.starts_with("11:11 every meter whose number ends so answers"), "{short}");
     assert!(
         fault("address = 1\nexpected_number = \"1234\"")
             .contains("number has 8 digits | with its leading zeros")

@@ -35,6 +35,7 @@ fn value() -> impl Strategy<Value = String> {
             "\"mbus\"",
             "\"modbus\"",
             "\"cjt188\"",
+            "\"dlt645\"",
             "\"tcp\"",
             "\"generic-20\"",
             "\"h:1\"",
