@@ -70,9 +70,9 @@ pub struct MeterStatus {
 pub struct LastReading {
     /// When it was read.
     pub read_at: Timestamp,
-    /// The meter's current volume, if it tells one.
+    /// The meter's current volume, or else the energy that it has counted, if it tells one.
     pub volume: Option<Number>,
-    /// The volume's unit.
+    /// Its unit.
     pub unit: Option<Unit>,
 }
 
@@ -83,11 +83,16 @@ impl LastReading {
             Content::Number(number) => Some((number, value.unit.clone())),
             _ => None,
         };
-        let current = answer.values.iter().filter(|value| {
-            let is_total = (value.storage, value.tariff, value.subunit) == (0, 0, 0);
-            is_total && value.quantity == Quantity::Volume && value.function == Function::Instantaneous
-        });
-        let (volume, unit) = current.filter_map(number).next().unzip();
+        let current = |quantity: Quantity| {
+            let mut of_it = answer.values.iter().filter(|value| {
+                let is_total = (value.storage, value.tariff, value.subunit) == (0, 0, 0);
+                is_total && value.quantity == quantity && value.function == Function::Instantaneous
+            });
+            of_it.find_map(number)
+        };
+        // Electricity meters have no volume.
+        let register = current(Quantity::Volume).or_else(|| current(Quantity::ForwardEnergy));
+        let (volume, unit) = register.unzip();
         Self { read_at, volume, unit: unit.flatten() }
     }
 }

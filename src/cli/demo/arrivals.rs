@@ -67,7 +67,7 @@ pub(super) struct Arrived {
     pub(super) id: String,
     /// The meter's id.
     pub(super) meter: String,
-    /// Its volume with the unit, if it tells one.
+    /// Its volume or energy with the unit, if it tells one.
     pub(super) volume: String,
 }
 
@@ -147,15 +147,17 @@ impl Tally {
     }
 }
 
-/// The current volume with its unit.
+/// The current volume, of an electricity meter the energy, with its unit.
 fn volume(reading: &Reading) -> String {
-    let current =
-        reading.values.iter().filter(|value| value.quantity == Quantity::Volume && value.storage == 0);
-    let text = current.filter_map(|value| match (&value.content, &value.unit) {
-        (Content::Number(number), Some(unit)) => Some(format!("{number} {unit}")),
-        _ => None,
-    });
-    text.into_iter().next().unwrap_or_default()
+    let current = |quantity| {
+        let mut of_it =
+            reading.values.iter().filter(|value| value.quantity == quantity && value.storage == 0);
+        of_it.find_map(|value| match (&value.content, &value.unit) {
+            (Content::Number(number), Some(unit)) => Some(format!("{number} {unit}")),
+            _ => None,
+        })
+    };
+    current(Quantity::Volume).or_else(|| current(Quantity::ForwardEnergy)).unwrap_or_default()
 }
 
 fn consumer(servers: &str) -> Result<BaseConsumer<Quiet>, KafkaError> {

@@ -1,4 +1,4 @@
-//! The simulated site: three lines with meters of three protocols, told once to the simulator and once to the daemon.
+//! The simulated site: three lines with meters of four protocols, told once to the simulator and once to the daemon.
 //!
 //! The daemon gets its half as the text of a configuration file, as from a person. One table makes both, so that they
 //! cannot drift apart.
@@ -40,6 +40,7 @@ enum Kind {
     Mbus { model: &'static str },
     Modbus { model: &'static str, profile: &'static str },
     Cjt188,
+    Dlt645,
 }
 
 const TYPICAL: Kind = Kind::Mbus { model: "typical" };
@@ -67,7 +68,7 @@ impl Site {
                 baud: 2400,
                 parity: Parity::Even,
                 every_s: 5,
-                meters: Meter::row("B", 1, 8, Kind::Cjt188),
+                meters: [Meter::row("B", 1, 7, Kind::Cjt188), Meter::row("B", 8, 1, Kind::Dlt645)].concat(),
             },
             Line { name: "pumps", baud: 9600, parity: Parity::None, every_s: 5, meters: pump_house },
         ];
@@ -161,10 +162,13 @@ impl Meter {
         (first..first.saturating_add(count)).map(meter).collect()
     }
 
-    /// CJ/T 188: manufacturer code 7833, then the number.
+    /// CJ/T 188: manufacturer code 7833, then the number. DL/T 645: twelve digits.
     fn digits(&self) -> String {
         let line = self.id.bytes().next().unwrap_or_default();
-        format!("7833{line:05}{:05}", self.number)
+        match self.kind {
+            Kind::Dlt645 => format!("20{line:05}{:05}", self.number),
+            _ => format!("7833{line:05}{:05}", self.number),
+        }
     }
 
     fn settings(&self) -> String {
@@ -174,7 +178,7 @@ impl Meter {
             Kind::Modbus { profile, .. } => {
                 format!("driver = \"{driver}\"\nprofile = \"{profile}\"\naddress = {}", self.number)
             }
-            Kind::Cjt188 => format!("driver = \"{driver}\"\naddress = \"{}\"", self.digits()),
+            Kind::Cjt188 | Kind::Dlt645 => format!("driver = \"{driver}\"\naddress = \"{}\"", self.digits()),
         }
     }
 }
@@ -185,6 +189,7 @@ impl Kind {
             Self::Mbus { .. } => "mbus",
             Self::Modbus { .. } => "modbus",
             Self::Cjt188 => "cjt188",
+            Self::Dlt645 => "dlt645",
         }
     }
 }
@@ -194,6 +199,7 @@ fn simulated(meter: &Meter) -> MeterConfig {
         Kind::Mbus { model } => MeterConfig::mbus(&meter.id).model(model).address(meter.number),
         Kind::Modbus { model, .. } => MeterConfig::modbus(&meter.id).model(model).address(meter.number),
         Kind::Cjt188 => MeterConfig::cjt188(&meter.id).address(meter.digits().as_str()),
+        Kind::Dlt645 => MeterConfig::dlt645(&meter.id).address(meter.digits().as_str()),
     };
     let faults = (meter.noise > 0.0).then(|| FaultRule { probability: meter.noise, ..Fault::Noise.into() });
     MeterConfig { faults: faults.into_iter().collect(), ..made }
