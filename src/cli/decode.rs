@@ -19,8 +19,8 @@ pub(super) struct Args {
     /// skipped; `#` begins a comment
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Modbus: the register profile, shipped name or file (required). CJ/T 188: the dialect, DL/T 645:
-    /// the list of what is read, by default the standard one. M-Bus: a file with what is kept of the values and how they are called
+    /// Modbus: the register profile, shipped name or file (required). CJ/T 188: the dialect, DL/T 645: what is read, both by
+    /// default the standard one. M-Bus: a file with what is kept of the values and how they are called
     #[arg(long)]
     profile: Option<String>,
     /// Modbus: address of the first register as on the wire, for an answer without its request in front
