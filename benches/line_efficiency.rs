@@ -276,6 +276,9 @@ impl Case {
             answer_window: None,
             late_window: None,
             expected_number: None,
+            register_digits: None,
+            silence: None,
+            request_delay: Duration::ZERO,
             selection: None,
         };
         line::Config {
@@ -284,6 +287,7 @@ impl Case {
             echo: false,
             repeats: 2,
             adapter_allowance: Duration::from_millis(100),
+            rs485: None,
             keep_raw: false,
             time_zone: jiff::tz::TimeZone::UTC,
             meters: (1..=self.meters).map(meter).collect(),

@@ -88,6 +88,10 @@ pub const SCAN_BAUDS_MAX: usize = 16;
 /// Steps of a search that wait to be told. More are not told: what counts is in its report.
 pub const SCAN_STEPS_MAX: usize = 64;
 
+/// Between two events about one register that goes back. A register that trembles by a litre at every poll must not fill the
+/// events' lane; the next event tells the whole way since the last one.
+pub const REGISTER_EVENT_EVERY: Duration = Duration::from_secs(3600);
+
 /// A loop that waits wakes up at least this often to beat its pulse, and a line to look whether the wall clock jumped.
 pub const LINE_TURN: Duration = Duration::from_secs(1);
 

@@ -82,6 +82,9 @@ pub(super) struct Line {
     pub(super) repeats: Option<At<i64>>,
     pub(super) adapter_allowance: Option<At<Duration>>,
     pub(super) keep_raw: Option<At<bool>>,
+    pub(super) rs485: Option<At<bool>>,
+    pub(super) rs485_delay_before_send: Option<At<Duration>>,
+    pub(super) rs485_delay_after_send: Option<At<Duration>>,
     pub(super) shared: Shared,
 }
 
@@ -107,6 +110,9 @@ pub(super) struct Shared {
     pub(super) reads_per_day_max: Option<At<i64>>,
     pub(super) answer_window: Option<At<Duration>>,
     pub(super) late_window: Option<At<Duration>>,
+    pub(super) silence: Option<At<Duration>>,
+    pub(super) request_delay: Option<At<Duration>>,
+    pub(super) register_digits: Option<At<i64>>,
     pub(super) baud: Option<At<i64>>,
     pub(super) parity: Option<At<Parity>>,
     pub(super) stop_bits: Option<At<i64>>,
@@ -149,6 +155,8 @@ const PROTOCOLS: [(&str, Protocol); 4] = [
 ];
 const FRAMINGS: [(&str, Framing); 2] = [("rtu", Framing::Rtu), ("tcp", Framing::Tcp)];
 const PARITIES: [(&str, Parity); 3] = [("even", Parity::Even), ("none", Parity::None), ("odd", Parity::Odd)];
+/// What RTS is while sending: whether it is low.
+const DIRECTIONS: [(&str, bool); 2] = [("rts-high", false), ("rts-low", true)];
 const POLICIES: [(&str, WhenFull); 3] = [
     ("thin", WhenFull::Thin),
     ("drop-oldest", WhenFull::DropOldest),
@@ -252,6 +260,9 @@ impl Line {
             repeats: table.integer("repeats"),
             adapter_allowance: table.duration("adapter_allowance"),
             keep_raw: table.flag("keep_raw"),
+            rs485: table.choice("rs485", &DIRECTIONS),
+            rs485_delay_before_send: table.duration("rs485_delay_before_send"),
+            rs485_delay_after_send: table.duration("rs485_delay_after_send"),
             shared: Shared::read(table),
         }
     }
@@ -282,6 +293,9 @@ impl Shared {
             reads_per_day_max: table.integer("reads_per_day_max"),
             answer_window: table.duration("answer_window"),
             late_window: table.duration("late_window"),
+            silence: table.duration("silence"),
+            request_delay: table.duration("request_delay"),
+            register_digits: table.integer("register_digits"),
             baud: table.integer("baud"),
             parity: table.choice("parity", &PARITIES),
             stop_bits: table.integer("stop_bits"),

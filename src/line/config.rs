@@ -23,6 +23,8 @@ pub struct Config {
     /// Added to every answer window for what lies between the port and the bus: USB adapters hold bytes back for up to
     /// 100 ms, serial servers for a network round trip.
     pub adapter_allowance: Duration,
+    /// Whether the kernel steers the direction of an RS-485 port, and how. `None` leaves the port as it is.
+    pub rs485: Option<Rs485>,
     /// Whether readings carry the answer's raw bytes.
     pub keep_raw: bool,
     /// The zone whose wall clock the schedules follow.
@@ -49,6 +51,17 @@ impl fmt::Display for Port {
     }
 }
 
+/// How the kernel steers the direction of an RS-485 port (Linux, `TIOCSRS485`): by the RTS line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rs485 {
+    /// RTS is low while sending and high otherwise; without it the other way round.
+    pub rts_low_to_send: bool,
+    /// From RTS to the first bit, in whole milliseconds.
+    pub delay_before_send_ms: u32,
+    /// From the last bit to RTS, in whole milliseconds.
+    pub delay_after_send_ms: u32,
+}
+
 /// One meter on a line.
 pub struct Meter {
     /// The utility's own id, unique in the whole fleet.
@@ -72,4 +85,10 @@ pub struct Meter {
     pub expected_number: Option<String>,
     /// Which of its values are forwarded; `None` for all.
     pub selection: Option<Arc<Selection>>,
+    /// Digits of its register as it is sent, decimals included, for telling a roll-over; `None` where nobody says.
+    pub register_digits: Option<u32>,
+    /// Silence owed on the line before each of its requests, in place of the protocol's.
+    pub silence: Option<Duration>,
+    /// Waited before the first request of a poll, for meters that have to wake up or converters that have to turn round.
+    pub request_delay: Duration,
 }

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use weir_meter::{Ask, Fault, Line, Recognised, Serial, Timing, async_trait};
 
 use super::config;
+use super::config::Rs485;
 use super::port::Port;
 use crate::clock::{Alarm, Moment, now};
 use crate::limits::{
@@ -40,12 +41,16 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Opens the port.
+    /// Opens the port; `rs485` with whether the port hears what it sends.
     ///
     /// # Errors
     /// The operating system's reason.
-    pub(super) async fn open(port: &config::Port, pulse: Pulse) -> io::Result<Self> {
-        Self::over(Port::open(port).await?, pulse)
+    pub(super) async fn open(
+        port: &config::Port,
+        rs485: Option<(Rs485, bool)>,
+        pulse: Pulse,
+    ) -> io::Result<Self> {
+        Self::over(Port::open(port, rs485).await?, pulse)
     }
 
     /// Uses a port that is open.
@@ -129,6 +134,12 @@ impl Wire {
         }
     }
 
+    /// Waits. What comes meanwhile is thrown away before the next request.
+    async fn rest(&mut self, delay: Duration) {
+        self.pulse.beat();
+        self.alarm.until(now() + delay).await;
+    }
+
     /// Throws away what comes until nothing has passed for `owed`.
     async fn fall_silent(&mut self, owed: Duration) -> Result<(), Fault> {
         let give_up = now() + SILENCE_WAIT_MAX;
@@ -177,6 +188,8 @@ pub(super) struct Manner {
     pub(super) echo: bool,
     /// Repeats of each request.
     pub(super) repeats: u32,
+    /// Waited before the first request.
+    pub(super) request_delay: Duration,
 }
 
 impl Manner {
@@ -185,7 +198,9 @@ impl Manner {
         let mut timing = meter.driver.timing(&meter.serial);
         timing.answer_window = meter.answer_window.unwrap_or(timing.answer_window);
         timing.late_window = meter.late_window.unwrap_or(timing.late_window);
-        Self { serial: meter.serial, timing, adapter_allowance, echo, repeats }.bounded()
+        timing.silence = meter.silence.unwrap_or(timing.silence);
+        let (serial, request_delay) = (meter.serial, meter.request_delay);
+        Self { serial, timing, adapter_allowance, echo, repeats, request_delay }.bounded()
     }
 
     /// With no more repeats than there may be.
@@ -209,6 +224,7 @@ pub(super) struct Exchange<'a> {
 #[async_trait]
 impl Line for Exchange<'_> {
     async fn exchange(&mut self, ask: Ask<'_>) -> Result<Vec<u8>, Fault> {
+        self.wire.rest(std::mem::take(&mut self.manner.request_delay)).await;
         let Timing { silence, silence_before_repeat, .. } = self.manner.timing;
         let mut owed = silence;
         for tries_left in (0..=self.manner.repeats).rev() {
@@ -235,6 +251,7 @@ impl Line for Exchange<'_> {
     }
 
     async fn hear(&mut self, request: &[u8]) -> Result<Vec<u8>, Fault> {
+        self.wire.rest(std::mem::take(&mut self.manner.request_delay)).await;
         let Timing { silence, silence_before_repeat, .. } = self.manner.timing;
         let heard = self.hear_out(request, silence.max(silence_before_repeat)).await;
         if let Err(Fault::Garbled { .. }) = &heard {

@@ -56,7 +56,8 @@ impl Lent<'_> {
     pub fn on(&mut self, terms: &Terms) -> impl Line + '_ {
         let Terms { serial, timing, repeats } = *terms;
         let (adapter_allowance, echo) = (self.adapter_allowance, self.echo);
-        let manner = Manner { serial, timing, adapter_allowance, echo, repeats };
+        let manner =
+            Manner { serial, timing, adapter_allowance, echo, repeats, request_delay: Duration::ZERO };
         Exchange::new(self.wire, manner.bounded(), &self.ending)
     }
 

@@ -40,12 +40,13 @@ mod poll;
 mod port;
 mod queue;
 mod reading;
+mod register;
 mod schedule;
 mod status;
 mod task;
 mod tool;
 
-pub use config::{Config, Meter, Port};
+pub use config::{Config, Meter, Port, Rs485};
 pub use handle::{Handle, ReadError};
 pub use health::MeterState;
 pub use job::{Ending, Job, JobError, Lent, Terms};

@@ -17,11 +17,12 @@ use crate::pulse::Pulse;
 /// # Errors
 /// The poll's fault; [`Fault::Refused`] also when the meter is not on the line, or not the one that is expected.
 pub async fn read_once(config: Config, meter: &str) -> Result<Reading, Fault> {
-    let Config { name, port, echo, repeats, adapter_allowance, keep_raw, meters, .. } = config;
+    let Config { name, port, rs485, echo, repeats, adapter_allowance, keep_raw, meters, .. } = config;
     let wanted = meters.into_iter().find(|known| known.id == meter);
     let mut wanted = wanted.ok_or_else(|| Fault::refused(format!("no meter {meter:?} on line {name:?}")))?;
     let line_down = |error: std::io::Error| Fault::LineDown { why: format!("{port}: {error}") };
-    let mut wire = Wire::open(&port, Pulse::new("read")).await.map_err(line_down)?;
+    let mut wire =
+        Wire::open(&port, rs485.map(|rs485| (rs485, echo)), Pulse::new("read")).await.map_err(line_down)?;
     let manner = Manner::new(&wanted, adapter_allowance, echo, repeats);
     let (_running, stopping) = watch::channel(false);
     let mut exchange = Exchange::new(&mut wire, manner, &stopping);
@@ -46,7 +47,10 @@ pub async fn read_once(config: Config, meter: &str) -> Result<Reading, Fault> {
 /// [`JobError::LineDown`] when the port cannot be opened, [`JobError::TimeUp`].
 pub async fn run_once<J: Job>(config: &Config, mut job: J) -> Result<J::Output, JobError> {
     let line_down = |error: std::io::Error| JobError::LineDown { why: format!("{}: {error}", config.port) };
-    let mut wire = Wire::open(&config.port, Pulse::new("job")).await.map_err(line_down)?;
+    let mut wire =
+        Wire::open(&config.port, config.rs485.map(|rs485| (rs485, config.echo)), Pulse::new("job"))
+            .await
+            .map_err(line_down)?;
     let (tell, ending) = watch::channel(false);
     let (adapter_allowance, echo) = (config.adapter_allowance, config.echo);
     let usual = config.meters.first().map_or(Serial::DEFAULT, |meter| meter.serial);

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use weir_meter::{Answer, Fault};
-use weir_wire::stored::{Reading, Record, What};
+use weir_wire::stored::{Reading, Record, Register, What};
 
 use super::exchange::Exchange;
 use super::handle::{ReadError, ReadRequest};
 use super::health::{Change, Seen};
 use super::queue::{Cause, Pick};
 use super::reading::{Origin, reading};
+use super::register::Lower;
 use super::status::{LastFault, LastReading};
 use super::task::{Connection, Station, Task};
 use crate::clock::{self, Moment};
@@ -114,6 +115,7 @@ impl Task {
             Seen::Same => {}
             Seen::Changed { was, now } => {
                 tracing::warn!(line, meter, was, now, "another meter answers");
+                station.registers.forget();
                 self.report(What::MeterChanged { line, meter, was, now }).await;
             }
             Seen::Wrong { why, change } => {
@@ -124,6 +126,7 @@ impl Task {
                 return self.refused(pick, Fault::Refused { why }).await;
             }
         }
+        self.compare(pick.meter, &answer).await;
         let reading = self.keep(&pick, answer, frames).await;
         self.is_alive(pick.meter).await;
         match pick.cause {
@@ -134,6 +137,20 @@ impl Task {
                     request.answer(Ok(reading));
                 }
             }
+        }
+    }
+
+    /// Tells of registers that are lower than they were, before the reading that shows it.
+    async fn compare(&mut self, meter: usize, answer: &Answer) {
+        let Some(station) = self.stations.get_mut(meter) else { return };
+        let lower = station.registers.see(answer, clock::now());
+        let id = station.status.id.clone();
+        for Lower { quantity, unit, was, now, rolled_over } in lower {
+            let (line, meter) = (self.name.clone(), id.clone());
+            tracing::warn!(line, meter, %was, %now, rolled_over, "register is lower than it was");
+            let register = Register { line, meter, quantity, unit, was, now };
+            let what = if rolled_over { What::RegisterRolledOver } else { What::RegisterWentBack };
+            self.report(what(register)).await;
         }
     }
 

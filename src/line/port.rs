@@ -9,7 +9,8 @@
 //!
 //! A pty carries no parity. `PARENB` is refused on it with `EINVAL`, or quietly not taken; both are said once in the log.
 //!
-//! Not here: RS-485 direction control (`TIOCSRS485`). Ports that need it have it set by their driver or device tree.
+//! RS-485 direction control by the kernel (`TIOCSRS485`) is switched on where the configuration asks for it; a port that cannot
+//! do it is a line that is down, since it would hear nobody. Without the key the port is left as its driver set it.
 
 use std::io;
 use std::path::Path;
@@ -20,8 +21,9 @@ use tokio::net::TcpStream;
 use tokio_serial::{SerialPort, SerialStream};
 use weir_meter::{Parity, Serial, StopBits};
 
-use super::config;
+use super::config::{self, Rs485};
 use crate::limits::{CONNECT_WAIT_MAX, UNACKNOWLEDGED_MAX};
+use crate::sys;
 
 /// An open port.
 #[derive(Debug)]
@@ -41,13 +43,13 @@ enum Stream {
 }
 
 impl Port {
-    /// Opens the port; takes [`CONNECT_WAIT_MAX`] at most.
+    /// Opens the port; takes [`CONNECT_WAIT_MAX`] at most. `rs485` with whether the port hears what it sends.
     ///
     /// # Errors
     /// The operating system's reason.
-    pub(super) async fn open(port: &config::Port) -> io::Result<Self> {
+    pub(super) async fn open(port: &config::Port, rs485: Option<(Rs485, bool)>) -> io::Result<Self> {
         let stream = match port {
-            config::Port::Serial(path) => Stream::Serial(open_serial(path)?),
+            config::Port::Serial(path) => Stream::Serial(open_serial(path, rs485)?),
             config::Port::Tcp(address) => {
                 let connecting = tokio::time::timeout(CONNECT_WAIT_MAX, TcpStream::connect(address));
                 let stream = connecting.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
@@ -169,14 +171,34 @@ fn closed() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "port closed or hung up")
 }
 
-fn open_serial(path: &Path) -> io::Result<SerialStream> {
+fn open_serial(path: &Path, rs485: Option<(Rs485, bool)>) -> io::Result<SerialStream> {
     let path = path.to_str().ok_or_else(|| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("path {} is not UTF-8", path.display()))
     })?;
     // Speed and parity are those of the first meter, set before it is asked; opening needs some that every port takes.
     let stream = SerialStream::open(&tokio_serial::new(path, 9600).timeout(Duration::ZERO))?;
+    if let Some((rs485, hears_itself)) = rs485 {
+        steer(&stream, rs485, hears_itself)?;
+    }
     stream.clear(tokio_serial::ClearBuffer::All)?;
     Ok(stream)
+}
+
+fn steer(stream: &SerialStream, rs485: Rs485, hears_itself: bool) -> io::Result<()> {
+    let Rs485 { rts_low_to_send, delay_before_send_ms, delay_after_send_ms } = rs485;
+    let wanted = sys::Rs485::new(rts_low_to_send, hears_itself, [delay_before_send_ms, delay_after_send_ms]);
+    let cannot = |why: &dyn std::fmt::Display| {
+        let hint = "leave out `rs485` if the adapter switches by itself";
+        io::Error::other(format!("the kernel cannot steer RS-485 on this port: {why}; {hint}"))
+    };
+    let taken = sys::set_rs485(stream, wanted).map_err(|error| cannot(&error))?;
+    if !taken.is_on() {
+        return Err(cannot(&"its driver does not take it"));
+    }
+    if taken != wanted {
+        tracing::warn!(port = stream.name(), ?wanted, ?taken, "port takes its RS-485 settings only in part");
+    }
+    Ok(())
 }
 
 fn set_up_tcp(stream: TcpStream) -> io::Result<TcpStream> {

@@ -22,6 +22,7 @@ use super::handle::{Handle, ReadError, ReadRequest};
 use super::health::{Health, Identity};
 use super::job::{JobError, JobRequest};
 use super::queue::Queue;
+use super::register::Registers;
 use super::schedule::Schedule;
 use super::status::{LineStatus, MeterStatus};
 use crate::clock::{self, Moment};
@@ -79,6 +80,7 @@ pub(super) struct Station {
     pub(super) health: Health,
     pub(super) identity: Identity,
     pub(super) selection: Option<Arc<Selection>>,
+    pub(super) registers: Registers,
     pub(super) budget: Option<Budget>,
     pub(super) status: MeterStatus,
 }
@@ -86,6 +88,7 @@ pub(super) struct Station {
 pub(super) struct Task {
     pub(super) name: String,
     pub(super) port: config::Port,
+    rs485: Option<(config::Rs485, bool)>,
     pub(super) keep_raw: bool,
     pub(super) echo: bool,
     pub(super) adapter_allowance: Duration,
@@ -156,12 +159,14 @@ impl Task {
             health: Health::new(meter.every),
             identity: Identity::new(meter.expected_number),
             selection: meter.selection,
+            registers: Registers::new(meter.register_digits),
             budget: meter.reads_per_day_max.map(|max| Budget::new(max, zone.clone())),
             status: MeterStatus { id: meter.id, ..MeterStatus::default() },
         };
         Self {
             name: config.name,
             port: config.port,
+            rs485: config.rs485.map(|rs485| (rs485, config.echo)),
             keep_raw: config.keep_raw,
             echo: config.echo,
             adapter_allowance: config.adapter_allowance,
@@ -257,7 +262,7 @@ impl Task {
             return;
         }
         let (was_reported, wait) = (why.is_some(), *wait);
-        match beating(&self.pulse, Wire::open(&self.port, self.pulse.clone())).await {
+        match beating(&self.pulse, Wire::open(&self.port, self.rs485, self.pulse.clone())).await {
             Ok(wire) => {
                 tracing::info!(line = self.name, port = %self.port, "line up");
                 self.connection = Connection::Up { wire: Box::new(wire), since: clock::now() };

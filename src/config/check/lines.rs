@@ -12,15 +12,17 @@ use super::super::file::{self, Framing};
 use super::super::forecast::Forecast;
 use super::super::notice::Findings;
 use super::super::quantity::Shown;
-use super::super::source::Place;
+use super::super::source::{At, Place};
 use super::{duration_within, meters, names, number_within, schedule, selection};
-use crate::line::{self, Port};
+use crate::line::{self, Port, Rs485};
 
 const REPEATS: u32 = 2;
 /// USB adapters hold bytes back for up to 100 ms (libmbus allows for as much).
 const ALLOWANCE_SERIAL: Duration = Duration::from_millis(100);
 /// A serial server has its own packing delay, and behind it may lie a mobile network.
 const ALLOWANCE_TCP: Duration = Duration::from_millis(250);
+/// What the kernel's drivers take (`serial_core.c` has 100 ms as the most).
+const RS485_DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_millis(100);
 const ALLOWANCES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(10);
 
 /// A line on its way to being whole.
@@ -45,6 +47,7 @@ pub(super) fn lines<'t>(typed: &'t [file::Line], zone: &TimeZone, findings: &mut
         // Checked here as well as with each meter: a default that no meter uses can be wrong too.
         schedule::schedule(&line.shared, findings);
         meters::waits(&line.shared, findings);
+        meters::register_digits(&line.shared, findings);
         meters::serial(&line.shared, weir_meter::Serial::DEFAULT, findings);
         selection::selection(line.shared.keep.as_ref(), findings);
         drafts.push(Draft { config: config(line, port, zone, findings), typed: line, framings: Vec::new() });
@@ -65,10 +68,32 @@ fn config(line: &file::Line, port: Port, zone: &TimeZone, findings: &mut Finding
         echo: line.echo.as_ref().is_some_and(|echo| echo.value),
         repeats: number_within("repeats", line.repeats.as_ref(), 0..=5, "", findings).unwrap_or(REPEATS),
         adapter_allowance: allowance.unwrap_or(default),
+        rs485: rs485(line, findings),
         keep_raw: line.keep_raw.as_ref().is_some_and(|keep_raw| keep_raw.value),
         time_zone: zone.clone(),
         meters: Vec::new(),
     }
+}
+
+fn rs485(line: &file::Line, findings: &mut Findings) -> Option<Rs485> {
+    let mut delay = |key, typed: &Option<At<Duration>>| {
+        let wait = duration_within(key, typed.as_ref(), RS485_DELAYS, findings).unwrap_or_default();
+        if let (Some(at), true) = (typed, wait.subsec_nanos() % 1_000_000 != 0) {
+            findings.fault(&at.place, format!("`{key}` is no whole number of milliseconds"));
+        } else if let (Some(at), None) = (typed, &line.rs485) {
+            let hint = "say with `rs485` what RTS is while sending, or leave this out";
+            findings.fault(&at.place, format!("`{key}` has no effect without `rs485`")).hint(hint);
+        }
+        u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)
+    };
+    let delay_before_send_ms = delay("rs485_delay_before_send", &line.rs485_delay_before_send);
+    let delay_after_send_ms = delay("rs485_delay_after_send", &line.rs485_delay_after_send);
+    let rts_low_to_send = line.rs485.as_ref()?;
+    if line.tcp.is_some() {
+        let hint = "leave it out: a serial server steers its own port";
+        findings.fault(&rts_low_to_send.place, "`rs485` is for a line with a `port`").hint(hint);
+    }
+    Some(Rs485 { rts_low_to_send: rts_low_to_send.value, delay_before_send_ms, delay_after_send_ms })
 }
 
 fn port(line: &file::Line, ports: &mut HashMap<String, Place>, findings: &mut Findings) -> Port {

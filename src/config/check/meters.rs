@@ -20,6 +20,11 @@ const USUAL_BAUDS: [u32; 13] =
     [300, 600, 1200, 2400, 4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600];
 const ANSWER_WINDOWS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 const LATE_WINDOWS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(300);
+/// A line that is never silent for longer has a fault, which is told after four seconds.
+const SILENCES: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(2);
+/// Longer than any meter takes to wake up; a poll that waits must not hold up a stop.
+const REQUEST_DELAYS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(5);
+const REGISTER_DIGITS: RangeInclusive<u32> = 4..=20;
 /// Digits of an M-Bus meter's identification number (EN 13757-3).
 const MBUS_NUMBER_DIGITS: usize = 8;
 /// Lines that a hint names, and lines that a mistyped name is compared with: a list of faults has to stay quick.
@@ -104,6 +109,9 @@ fn with_defaults(own: &Shared, line: &Shared) -> Shared {
         reads_per_day_max: own.reads_per_day_max.clone().or(line.reads_per_day_max.clone()),
         answer_window: own.answer_window.clone().or(line.answer_window.clone()),
         late_window: own.late_window.clone().or(line.late_window.clone()),
+        silence: own.silence.clone().or(line.silence.clone()),
+        request_delay: own.request_delay.clone().or(line.request_delay.clone()),
+        register_digits: own.register_digits.clone().or(line.register_digits.clone()),
         baud: own.baud.clone().or(line.baud.clone()),
         parity: own.parity.clone().or(line.parity.clone()),
         stop_bits: own.stop_bits.clone().or(line.stop_bits.clone()),
@@ -194,7 +202,8 @@ impl Checker<'_> {
         addresses: &mut HashMap<String, Place>,
     ) -> Option<(line::Meter, Option<Framing>)> {
         let schedule = schedule::schedule(self.shared, self.findings);
-        let (answer_window, late_window) = waits(self.shared, self.findings);
+        let waits = waits(self.shared, self.findings);
+        let register_digits = register_digits(self.shared, self.findings);
         let serial = serial(
             self.shared,
             built.as_ref().map_or(Serial::DEFAULT, |(built, _)| built.serial),
@@ -214,8 +223,11 @@ impl Checker<'_> {
             every: schedule.every,
             offset: schedule.offset,
             reads_per_day_max: schedule.reads_per_day_max,
-            answer_window,
-            late_window,
+            answer_window: waits.answer_window,
+            late_window: waits.late_window,
+            silence: waits.silence,
+            request_delay: waits.request_delay,
+            register_digits,
             expected_number: self.expected_number(built.number),
             selection: selection.or(built.selection),
         };
@@ -246,11 +258,26 @@ impl Checker<'_> {
     }
 }
 
-/// Answer window and late window.
-pub(super) fn waits(typed: &Shared, findings: &mut Findings) -> (Option<Duration>, Option<Duration>) {
+/// The waits of a meter that are set.
+pub(super) struct Waits {
+    answer_window: Option<Duration>,
+    late_window: Option<Duration>,
+    silence: Option<Duration>,
+    request_delay: Duration,
+}
+
+/// Checks them.
+pub(super) fn waits(typed: &Shared, findings: &mut Findings) -> Waits {
     let answer = duration_within("answer_window", typed.answer_window.as_ref(), ANSWER_WINDOWS, findings);
     let late = duration_within("late_window", typed.late_window.as_ref(), LATE_WINDOWS, findings);
-    (answer, late)
+    let silence = duration_within("silence", typed.silence.as_ref(), SILENCES, findings);
+    let delay = duration_within("request_delay", typed.request_delay.as_ref(), REQUEST_DELAYS, findings);
+    Waits { answer_window: answer, late_window: late, silence, request_delay: delay.unwrap_or_default() }
+}
+
+/// Digits of the register.
+pub(super) fn register_digits(typed: &Shared, findings: &mut Findings) -> Option<u32> {
+    number_within("register_digits", typed.register_digits.as_ref(), REGISTER_DIGITS, "", findings)
 }
 
 /// Speed, parity and stop bits, over those that the driver or profile would take.

@@ -7,7 +7,7 @@ use weir_meter::{Parity, Serial, StopBits};
 
 use super::{good, told};
 use crate::config::{Checked, check_text};
-use crate::line::Port;
+use crate::line::{Port, Rs485};
 use crate::outbox::WhenFull;
 use crate::uplink::backoff::Bounds;
 use crate::uplink::kafka::Compression;
@@ -47,6 +47,9 @@ echo = true
 repeats = 4
 adapter_allowance = "80ms"
 keep_raw = true
+rs485 = "rts-low"
+rs485_delay_before_send = "2ms"
+rs485_delay_after_send = "3ms"
 [[lines]]
 name = "network"
 tcp = "h:502"
@@ -61,6 +64,9 @@ offset = "90s"
 reads_per_day_max = 48
 answer_window = "100ms"
 late_window = "200ms"
+silence = "30ms"
+request_delay = "40ms"
+register_digits = 9
 baud = 9600
 parity = "none"
 stop_bits = 2
@@ -121,6 +127,13 @@ fn every_key_of_a_line_and_a_meter_arrives() {
     assert_eq!((meter.reads_per_day_max, meter.expected_number.as_deref()), (Some(48), Some("00001234")));
     assert_eq!(meter.answer_window, Some(Duration::from_millis(100)));
     assert_eq!(meter.late_window, Some(Duration::from_millis(200)));
+    assert_eq!(
+        (meter.silence, meter.request_delay),
+        (Some(Duration::from_millis(30)), Duration::from_millis(40))
+    );
+    assert_eq!(meter.register_digits, Some(9));
+    let rs485 = Rs485 { rts_low_to_send: true, delay_before_send_ms: 2, delay_after_send_ms: 3 };
+    assert_eq!((line.rs485, network.rs485), (Some(rs485), None));
     assert_eq!((network.name.as_str(), &network.port), ("network", &Port::Tcp("h:502".into())));
     // Modbus TCP owes the line no silence.
     let tcp = &network.meters[0];

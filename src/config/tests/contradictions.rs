@@ -358,6 +358,31 @@ baud = 300
 }
 
 #[test]
+fn rs485_is_for_a_port_and_its_delays_for_it() {
+    let fault = |keys: &str| only_fault(&with_meter(keys, ""));
+    let lonely = fault("rs485_delay_after_send = \"1ms\"");
+    assert!(lonely.contains("has no effect without `rs485`"), "{lonely}");
+    let long = fault("rs485 = \"rts-high\"\nrs485_delay_before_send = \"101ms\"");
+    assert!(long.contains("outside its range"), "{long}");
+    let split = fault("rs485 = \"rts-high\"\nrs485_delay_before_send = \"1500us\"");
+    assert!(split.contains("no whole number of milliseconds"), "{split}");
+    let other = fault("rs485 = \"rts\"");
+    assert!(other.contains("`rs485` cannot be \"rts\""), "{other}");
+    let tcp = LINE.replace("port = \"/dev/ttyS0\"", "tcp = \"h:1\"");
+    let tcp =
+        only_fault(&format!("{tcp}rs485 = \"rts-low\"\n[[meters]]\nid = \"m\"\nline = \"a\"\naddress = 1\n"));
+    assert!(tcp.contains("`rs485` is for a line with a `port`"), "{tcp}");
+}
+
+#[test]
+fn waits_and_digits_have_their_ranges() {
+    for key in ["silence = \"3s\"", "request_delay = \"6s\"", "register_digits = 3"] {
+        let told = only_fault(&with_meter("", key));
+        assert!(told.contains("outside its range"), "{told}");
+    }
+}
+
+#[test]
 fn a_default_that_is_wrong_is_told_once_however_many_meters_use_it() {
     let meters: String =
         (1..=9).map(|n| format!("[[meters]]\nid = \"m{n}\"\nline = \"a\"\naddress = {n}\n")).collect();

@@ -48,7 +48,14 @@ fn manner() -> Manner {
         silence_before_repeat: Duration::ZERO,
         late_window: Duration::ZERO,
     };
-    Manner { serial: FAST, timing, adapter_allowance: Duration::ZERO, echo: false, repeats: 0 }
+    Manner {
+        serial: FAST,
+        timing,
+        adapter_allowance: Duration::ZERO,
+        echo: false,
+        repeats: 0,
+        request_delay: Duration::ZERO,
+    }
 }
 
 /// What a peer does after it has received a request.
@@ -368,4 +375,26 @@ async fn an_echo_is_no_part_of_what_is_heard_and_one_that_stays_away_is_told_of(
     assert_eq!(line.hear(&REQUEST).await, Ok(vec![0xE5]));
     assert_eq!(line.hear(&REQUEST).await.unwrap_err().name(), "silent");
     assert_eq!(line.hear(&REQUEST).await.unwrap_err().name(), "garbled");
+}
+
+#[tokio::test]
+async fn the_speed_is_changed_only_when_what_was_sent_has_left_and_a_delay_is_kept_once() {
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    let mut wire = Wire::over(Port::pair(ours), Pulse::new("test")).unwrap();
+    let slow = Serial { baud: 300, ..FAST };
+    let sent = wire.send(&REQUEST, &slow).await.unwrap();
+    assert!(sent > now(), "it takes its time on the wire");
+    wire.configure(&FAST).await.unwrap();
+    assert!(now() >= sent);
+
+    let request_delay = Duration::from_millis(30);
+    let patient = Manner { request_delay, ..manner() };
+    let (_running, stopping) = watch::channel(false);
+    let began = now();
+    let mut exchange = Exchange::new(&mut wire, patient, &stopping);
+    for _ in 0..2 {
+        exchange.exchange(Ask { request: &REQUEST, recognise: &recognise }).await.unwrap_err();
+        assert!(now().since(began) >= request_delay + WINDOW);
+    }
+    assert_eq!(exchange.manner.request_delay, Duration::ZERO, "before the first request only");
 }

@@ -1,7 +1,8 @@
 //! The line as a whole: `rules` drives the task's polls by hand with puppets for meters, `running` runs it on real ptys
-//! against the simulator, and `jobs` lends it. All store into a real outbox.
+//! against the simulator, `late` has a meter that answers late, and `jobs` lends the line. All store into a real outbox.
 
 mod jobs;
+mod late;
 mod rules;
 mod running;
 
@@ -49,6 +50,9 @@ fn meter(id: &str, driver: impl Driver + 'static, every: Duration) -> Meter {
         answer_window: None,
         late_window: None,
         expected_number: None,
+        register_digits: None,
+        silence: None,
+        request_delay: Duration::ZERO,
         selection: None,
     }
 }
@@ -60,6 +64,7 @@ fn line(port: Port, meters: Vec<Meter>) -> Config {
         echo: false,
         repeats: 2,
         adapter_allowance: Duration::from_millis(50),
+        rs485: None,
         keep_raw: false,
         time_zone: TimeZone::UTC,
         meters,

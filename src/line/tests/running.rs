@@ -151,6 +151,45 @@ async fn an_echoing_converter_is_no_trouble_when_it_is_known() {
     handle.stop().await;
 }
 
+#[tokio::test]
+async fn a_port_that_cannot_steer_rs485_is_a_line_that_is_down_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tty");
+    let _simulator = simulate(unpaced(&path).with([sim::MeterConfig::mbus("A-1").address(1)]));
+    let (outbox, _directory) = open_outbox();
+    let config =
+        Config { rs485: Some(Rs485::default()), ..line(Port::Serial(path), vec![mbus("A-1", 1, DAILY)]) };
+    let handle = start(config, outbox);
+    let why = until(&handle, |status| status.down_reason.is_some()).await.down_reason.unwrap();
+    assert!(
+        why.starts_with("the kernel cannot steer RS-485 on this port: ") && why.contains("leave out"),
+        "{why}"
+    );
+    handle.stop().await;
+}
+
+#[tokio::test]
+async fn a_register_that_rolls_over_is_told_before_the_reading_that_shows_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tty");
+    let simulator = simulate(unpaced(&path).with([sim::MeterConfig::mbus("A-1").address(1)]));
+    let (outbox, _directory) = open_outbox();
+    let handle = start(line(Port::Serial(path), vec![mbus("A-1", 1, DAILY)]), outbox.clone());
+    let mut events = outbox.reader(Lane::Urgent);
+    until(&handle, |status| status.up).await;
+    handle.read("A-1").await.unwrap();
+    simulator.meter("A-1").unwrap().set_fault(Some(sim::Fault::RollOver));
+    let before = volume(&handle.read("A-1").await.unwrap());
+    let after = volume(&handle.read("A-1").await.unwrap());
+    let What::RegisterRolledOver(told) = next_events(&mut events, 1).await.remove(0) else {
+        panic!("no roll-over")
+    };
+    assert_eq!((told.line.as_str(), told.meter.as_str()), ("riser-1", "A-1"));
+    assert_eq!((told.was.to_string(), told.now.to_string()), (before, after));
+    handle.stop().await;
+    assert_eq!(outbox.stats().await.unwrap().urgent.stored, 1, "and nothing else");
+}
+
 /// A line whose one meter is silent and is waited for without end.
 async fn stuck_line(folder: &Path) -> (sim::Simulator, Handle, Outbox, TempDir) {
     let path = folder.join("tty");
