@@ -17,6 +17,7 @@ mod scan;
 mod show;
 #[cfg(feature = "demo")]
 mod simulate;
+mod trace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -85,6 +86,10 @@ enum Command {
     /// By secondary address, narrowing where several meters answer at once, and by primary address. The polls of a running
     /// daemon pause for as long as it takes: some minutes at 2400 Bd, more on long lines.
     Scan(scan::Args),
+    /// Show what passes on a line, as it passes: times, bytes, and what they say
+    ///
+    /// Needs the running daemon, which is not slowed by it.
+    Trace(trace::Args),
     /// Decode a telegram written in hex
     Decode(decode::Args),
     /// Look into the outbox
@@ -144,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Read(args) => read::read(&args),
         Command::Lend(args) => lend::lend(&args),
         Command::Scan(args) => scan::scan(&args),
+        Command::Trace(args) => trace::trace(&args),
         Command::Decode(args) => decode::decode(&args),
         Command::Outbox(command) => outbox::run(&command),
         #[cfg(feature = "demo")]

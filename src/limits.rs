@@ -92,6 +92,12 @@ pub const SCAN_STEPS_MAX: usize = 64;
 /// events' lane; the next event tells the whole way since the last one.
 pub const REGISTER_EVENT_EVERY: Duration = Duration::from_secs(3600);
 
+/// Frames of a line that are kept for a slow watcher, a minute of a busy line; the next one overwrites the oldest.
+pub const LINE_FRAMES_KEPT: usize = 512;
+
+/// Watchers of one line at once. Each holds a connection to the control socket; one more is refused.
+pub const LINE_WATCHERS_MAX: usize = 8;
+
 /// A loop that waits wakes up at least this often to beat its pulse, and a line to look whether the wall clock jumped.
 pub const LINE_TURN: Duration = Duration::from_secs(1);
 
@@ -277,6 +283,7 @@ const _: () =
     assert!(RECORD_BYTES_MAX / (STORED_VALUE_BYTES_MAX - 128) < 255, "a record's part number is one byte");
 const _: () = assert!(METER_ID_BYTES_MAX < 128, "a frame's header must leave room for its payload");
 const _: () = assert!(READ_BYTES_MAX > RECORD_BYTES_MAX, "a read returns at least one record");
+const _: () = assert!(LINE_WATCHERS_MAX < CONTROL_CONNECTIONS_MAX, "watchers leave room for other requests");
 const _: () = assert!(BACK_OFF_MIN.as_secs() < BACK_OFF_MAX.as_secs(), "a back-off has room to grow");
 const _: () = assert!(UPLINK_WINDOW_RECORDS >= READ_RECORDS_MAX, "a read of the outbox fits into the window");
 const _: () = assert!(UPLINK_FEED_RECORDS < READ_RECORDS_MAX, "reports are looked at within a read");

@@ -48,4 +48,6 @@ mod systemd_unit;
 #[cfg(test)]
 mod tls;
 #[cfg(test)]
+mod traced_line;
+#[cfg(test)]
 mod troubled_line;

@@ -5,7 +5,7 @@
 //! themselves only when nobody listens. The socket's directory decides who may connect (the unit makes it 0750).
 //!
 //! Some requests take a while and are told of as they go on: [`Request::Lend`] has a reply when it begins and one when it
-//! ends. Such a request is over when its connection is closed, and the connection with it.
+//! ends, [`Request::Trace`] one for each frame. Such a request is over when its connection is closed, and the connection with it.
 //!
 //! What it deliberately does not do: carry commands for valves. Those come signed through the return topic.
 
@@ -13,6 +13,7 @@ mod client;
 mod lend;
 mod search;
 mod server;
+mod trace;
 
 pub use client::{AskError, Client};
 pub use server::{BindError, Served, Server};
@@ -22,7 +23,7 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use weir_wire::{Clock, Identity, Status, Value, stored};
 
-use crate::line::LineStatus;
+use crate::line::{Frame, LineStatus};
 use crate::outbox::Stats;
 use crate::scan;
 use crate::uplink::Condition;
@@ -49,6 +50,11 @@ pub enum Request {
     },
     /// Lend a line to a vendor's tool until the time is up or the connection is closed. Polls pause meanwhile.
     Lend(Lend),
+    /// Show what passes on a line until the connection is closed.
+    Trace {
+        /// The line's name.
+        line: String,
+    },
 }
 
 /// How a line is lent.
@@ -102,6 +108,20 @@ pub enum Reply {
     ScanStep(scan::Progress),
     /// To [`Request::Scan`]: what came of it.
     Scan(scan::Report),
+    /// To [`Request::Trace`]: it is watched from now on.
+    Watching {
+        /// The line's name.
+        line: String,
+        /// How it is.
+        status: Box<LineStatus>,
+    },
+    /// To [`Request::Trace`].
+    Frame(Frame),
+    /// To [`Request::Trace`]: whoever watches is slower than the line.
+    FramesLost {
+        /// Frames that are not shown.
+        count: u64,
+    },
     /// To [`Request::Lend`]: the line is the tool's from now on.
     Lent {
         /// Where the tool finds it: the path of a pty, or an address.

@@ -10,7 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::{OutboxReport, Reply, Request, lend, search};
+use super::{OutboxReport, Reply, Request, lend, search, trace};
 use crate::id::Lane;
 use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_IDLE_MAX, CONTROL_REQUEST_BYTES_MAX};
 use crate::line::{self, ReadError};
@@ -120,9 +120,17 @@ impl Teller {
     /// # Errors
     /// When nobody takes it.
     pub(super) async fn tell(&mut self, reply: &Reply) -> io::Result<()> {
+        timeout(CONTROL_IDLE_MAX, self.tell_patiently(reply)).await?
+    }
+
+    /// Says it, however long it takes to be taken.
+    ///
+    /// # Errors
+    /// When nobody takes it any more.
+    pub(super) async fn tell_patiently(&mut self, reply: &Reply) -> io::Result<()> {
         let mut bytes = serde_json::to_vec(reply)?;
         bytes.push(b'\n');
-        timeout(CONTROL_IDLE_MAX, self.0.write_all(&bytes)).await?
+        self.0.write_all(&bytes).await
     }
 }
 
@@ -151,6 +159,9 @@ async fn converse(stream: UnixStream, served: &Served) -> io::Result<()> {
             Ok(Request::Scan { line, wanted }) if is_whole => {
                 return search::search(&line, wanted, served, &mut stream, &mut teller).await;
             }
+            Ok(Request::Trace { line }) if is_whole => {
+                return trace::trace(&line, served, &mut stream, &mut teller).await;
+            }
             Ok(request) if is_whole => answer(request, served).await,
             Ok(_) => refused("bad-request", "the request's line has no end"),
             Err(error) => refused("bad-request", error),
@@ -173,7 +184,7 @@ async fn answer(request: Request, served: &Served) -> Reply {
             })),
             Err(closed) => refused("closed", closed),
         },
-        Request::Lend(_) | Request::Scan { .. } => refused("bad-request", "not here"),
+        Request::Lend(_) | Request::Scan { .. } | Request::Trace { .. } => refused("bad-request", "not here"),
         Request::Lines => Reply::Lines { lines: served.lines.iter().map(line::Handle::status).collect() },
     }
 }

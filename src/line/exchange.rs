@@ -21,6 +21,7 @@ use weir_meter::{Ask, Fault, Line, Recognised, Serial, Timing, async_trait};
 use super::config;
 use super::config::Rs485;
 use super::port::Port;
+use super::trace::{FrameKind, Tap};
 use crate::clock::{Alarm, Moment, now};
 use crate::limits::{
     FRAME_BYTES_MAX, LINE_TURN, PAUSE_IN_FRAME, REPEATS_MAX, REQUEST_BYTES_HEARD_MAX, SILENCE_WAIT_MAX,
@@ -36,6 +37,8 @@ pub(super) struct Wire {
     pulse: Pulse,
     /// When the last byte passed, in either direction; for a request whose answer stays away, its end on the wire.
     last_byte: Moment,
+    /// Where what passes is shown.
+    pub(super) tap: Option<Tap>,
     /// Bytes that passed, in both directions.
     pub(super) bytes: u64,
 }
@@ -58,7 +61,7 @@ impl Wire {
     /// # Errors
     /// When there is no descriptor left for a timer.
     pub(super) fn over(port: Port, pulse: Pulse) -> io::Result<Self> {
-        Ok(Self { port, alarm: Alarm::new()?, pulse, last_byte: now(), bytes: 0 })
+        Ok(Self { port, alarm: Alarm::new()?, pulse, last_byte: now(), tap: None, bytes: 0 })
     }
 
     /// Sets the serial parameters of what is sent next, where they differ, once what was sent before has left the port:
@@ -88,7 +91,10 @@ impl Wire {
         let mut buffer = [0; FRAME_BYTES_MAX];
         loop {
             match self.port.read(&mut buffer).await {
-                Ok(count) => self.heard(count),
+                Ok(count) => {
+                    self.heard(count);
+                    self.show(FrameKind::Unasked, buffer.get(..count).unwrap_or_default(), None);
+                }
                 Err(error) => return down(error),
             }
         }
@@ -101,7 +107,15 @@ impl Wire {
     pub(super) async fn pass_in(&mut self, buffer: &mut [u8]) -> Result<usize, Fault> {
         let count = self.port.read(buffer).await.map_err(down)?;
         self.heard(count);
+        self.show(FrameKind::ToTool, buffer.get(..count).unwrap_or_default(), None);
         Ok(count)
+    }
+
+    /// Shows bytes to whoever watches the line.
+    pub(super) fn show(&self, kind: FrameKind, bytes: &[u8], why: Option<&str>) {
+        if let Some(tap) = &self.tap {
+            tap.show(kind, bytes, why);
+        }
     }
 
     fn heard(&mut self, count: usize) {
@@ -146,6 +160,7 @@ impl Wire {
         let (mut buffer, mut heard) = ([0; FRAME_BYTES_MAX], 0_usize);
         while let Some(count) = self.receive(&mut buffer, self.last_byte + owed).await? {
             heard = heard.saturating_add(count);
+            self.show(FrameKind::Unasked, buffer.get(..count).unwrap_or_default(), None);
             // Without a silence owed only the bytes bound this loop, with one only the time does.
             if now() > give_up || (owed.is_zero() && heard > REQUEST_BYTES_HEARD_MAX) {
                 return Err(Fault::garbled(format!("line does not fall silent: {heard} bytes unasked")));
@@ -283,6 +298,7 @@ impl<'a> Exchange<'a> {
 
     async fn hear_out(&mut self, request: &[u8], silence: Duration) -> Result<Vec<u8>, Fault> {
         self.wire.fall_silent(silence).await?;
+        self.wire.show(FrameKind::Request, request, None);
         let sent = self.wire.send(request, &self.manner.serial).await?;
         let window = self.manner.timing.answer_window + self.manner.adapter_allowance;
         // As long as an exchange waits for the rest of a frame: one character, and a pause forgiven.
@@ -297,14 +313,35 @@ impl<'a> Exchange<'a> {
         if heard.echo.is_some_and(|rest| !rest.is_empty()) {
             return Err(heard.ended(window));
         }
+        let kind = if heard.bytes.is_empty() { FrameKind::Silence } else { FrameKind::Answer };
+        self.wire.show(kind, &heard.bytes, None);
         Ok(heard.bytes)
     }
 
     async fn try_once(&mut self, ask: &Ask<'_>, silence: Duration) -> Result<Vec<u8>, Fault> {
         self.wire.fall_silent(silence).await?;
+        self.wire.show(FrameKind::Request, ask.request, None);
         let sent = self.wire.send(ask.request, &self.manner.serial).await?;
-        let window = self.manner.timing.answer_window + self.manner.adapter_allowance;
         let mut heard = Heard::new(self.manner.echo.then_some(ask.request));
+        let result = self.await_answer(ask, sent, &mut heard).await;
+        for (bytes, why) in &heard.foreign {
+            self.wire.show(FrameKind::Foreign, bytes, Some(why));
+        }
+        match &result {
+            Ok(frame) => self.wire.show(FrameKind::Answer, frame, None),
+            Err(Fault::Silent { .. }) => self.wire.show(FrameKind::Silence, &[], None),
+            Err(fault) => self.wire.show(FrameKind::Garbled, &heard.bytes, Some(&fault.to_string())),
+        }
+        result
+    }
+
+    async fn await_answer(
+        &mut self,
+        ask: &Ask<'_>,
+        sent: Moment,
+        heard: &mut Heard<'_>,
+    ) -> Result<Vec<u8>, Fault> {
+        let window = self.manner.timing.answer_window + self.manner.adapter_allowance;
         let mut deadline = sent + window;
         let mut buffer = [0; FRAME_BYTES_MAX];
         while let Some(count) = self.wire.receive(&mut buffer, deadline).await? {
@@ -329,7 +366,8 @@ struct Heard<'a> {
     echoed: bool,
     bytes: Vec<u8>,
     total: usize,
-    foreign: Option<String>,
+    /// Frames that were no answer, and why. [`REQUEST_BYTES_HEARD_MAX`] bounds them.
+    foreign: Vec<(Vec<u8>, String)>,
 }
 
 enum Progress {
@@ -340,7 +378,7 @@ enum Progress {
 
 impl<'a> Heard<'a> {
     fn new(echo: Option<&'a [u8]>) -> Self {
-        Self { echo, echoed: false, bytes: Vec::new(), total: 0, foreign: None }
+        Self { echo, echoed: false, bytes: Vec::new(), total: 0, foreign: Vec::new() }
     }
 
     /// Takes bytes in, comparing and removing the echo.
@@ -354,6 +392,7 @@ impl<'a> Heard<'a> {
             let (now, later) = expected.split_at(bytes.len().min(expected.len()));
             let (echo, rest) = bytes.split_at(now.len());
             if echo != now {
+                self.bytes.extend_from_slice(bytes);
                 return Err(Fault::garbled("echo differs from the request: collision, or no echo"));
             }
             (self.echo, self.echoed, bytes) = (Some(later), true, rest);
@@ -380,8 +419,8 @@ impl<'a> Heard<'a> {
                     return Ok(Progress::Missing(missing.max(1)));
                 }
                 Recognised::Foreign { end, why } => {
-                    self.bytes.drain(..end.clamp(1, self.bytes.len()));
-                    self.foreign = Some(why);
+                    let frame = self.bytes.drain(..end.clamp(1, self.bytes.len())).collect();
+                    self.foreign.push((frame, why));
                 }
                 Recognised::Garbled { why } => return Err(Fault::Garbled { why }),
             }
@@ -390,11 +429,11 @@ impl<'a> Heard<'a> {
     }
 
     /// How a try ended in which no more came.
-    fn ended(self, window: Duration) -> Fault {
+    fn ended(&self, window: Duration) -> Fault {
         if !self.bytes.is_empty() {
             return Fault::garbled(format!("answer breaks off after {} bytes", self.bytes.len()));
         }
-        if let Some(why) = self.foreign {
+        if let Some((_, why)) = self.foreign.last() {
             return Fault::garbled(format!("no answer but a foreign frame: {why}"));
         }
         if self.echoed && self.echo.is_some_and(|rest| !rest.is_empty()) {

@@ -1,4 +1,4 @@
-//! What other rooms hold of a line: read a meter now, run a job, look at the figures, stop.
+//! What other rooms hold of a line: read a meter now, run a job, watch what passes, look at the figures, stop.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,8 +11,9 @@ use weir_wire::stored::Reading;
 use super::job::{Job, JobError, JobRequest, Returning};
 use super::status::LineStatus;
 use super::task::Request;
+use super::trace::{Tap, Watching};
 use crate::clock::{self, Moment};
-use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX};
+use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX, LINE_WATCHERS_MAX};
 use crate::pulse::Pulse;
 
 /// A line that runs. Cheap to clone. The line runs on when all handles are gone, until the runtime ends.
@@ -22,6 +23,8 @@ pub struct Handle {
     pub(super) requests: mpsc::Sender<Request>,
     pub(super) permits: Arc<Semaphore>,
     pub(super) job_permits: Arc<Semaphore>,
+    pub(super) watch_permits: Arc<Semaphore>,
+    pub(super) tap: Tap,
     pub(super) status: watch::Receiver<LineStatus>,
     pub(super) started: Moment,
     pub(super) stop: Arc<watch::Sender<bool>>,
@@ -119,6 +122,12 @@ impl Handle {
         let request = Request::Run(JobRequest { job, asker, _permit: permit });
         self.requests.send(request).await.map_err(|_| JobError::Stopped)?;
         answer.await.unwrap_or(Err(JobError::Stopped))
+    }
+
+    /// Watches what passes on the line; `None` when [`LINE_WATCHERS_MAX`] do so already.
+    pub fn watch(&self) -> Option<Watching> {
+        let permit = Arc::clone(&self.watch_permits).try_acquire_owned().ok()?;
+        Some(self.tap.watch(self.status.clone(), permit))
     }
 
     /// The figures as they are now.

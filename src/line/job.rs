@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use weir_meter::{Fault, Line, Serial, Timing, async_trait};
 
 use super::exchange::{Exchange, Manner, Wire};
+use super::trace::FrameKind;
 
 /// Something that is done with a line in place of its polls.
 ///
@@ -87,6 +88,7 @@ impl Lent<'_> {
     /// # Errors
     /// [`Fault::LineDown`], also when the port takes no bytes.
     pub async fn write(&mut self, bytes: &[u8], serial: &Serial) -> Result<(), Fault> {
+        self.wire.show(FrameKind::FromTool, bytes, None);
         self.wire.send(bytes, serial).await.map(drop)
     }
 

@@ -60,6 +60,9 @@ impl Task {
         let Connection::Up { mut wire, since } = std::mem::replace(&mut self.connection, lent) else {
             return;
         };
+        if let Some(tap) = &mut wire.tap {
+            tap.about = Some(purpose.as_str().into());
+        }
         let end = self.while_lent(&mut wire, request).await;
         self.connection = Connection::Up { wire, since };
         for meter in 0..self.stations.len() {

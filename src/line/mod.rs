@@ -45,6 +45,7 @@ mod schedule;
 mod status;
 mod task;
 mod tool;
+mod trace;
 
 pub use config::{Config, Meter, Port, Rs485};
 pub use handle::{Handle, ReadError};
@@ -54,6 +55,7 @@ pub use once::{read_once, run_once};
 pub use pass_through::{Fixed, PassThrough};
 pub use status::{Counters, LastFault, LastReading, LineStatus, MeterStatus};
 pub use task::start;
+pub use trace::{Frame, FrameKind, Shown, Watching};
 
 #[cfg(test)]
 mod tests;

@@ -57,7 +57,10 @@ impl Task {
     /// Lets the driver read its meter. `None` when the line is not up.
     async fn ask(&mut self, pick: &Pick<ReadRequest>, repeats: u32) -> Option<Done> {
         let Connection::Up { wire, .. } = &mut self.connection else { return None };
-        let Station { driver, manner, .. } = self.stations.get_mut(pick.meter)?;
+        let Station { driver, manner, status, .. } = self.stations.get_mut(pick.meter)?;
+        if let Some(tap) = wire.tap.as_mut().filter(|tap| tap.is_watched()) {
+            tap.about = Some(status.id.as_str().into());
+        }
         let (began, bytes_before) = (clock::now(), wire.bytes);
         let serial = manner.serial;
         let mut stopping = self.stopping.clone();

@@ -25,9 +25,10 @@ use super::queue::Queue;
 use super::register::Registers;
 use super::schedule::Schedule;
 use super::status::{LineStatus, MeterStatus};
+use super::trace::Tap;
 use crate::clock::{self, Moment};
 use crate::event;
-use crate::limits::{LINE_REQUESTS_MAX, LINE_TURN, REOPEN_WAIT_MAX, REOPEN_WAIT_MIN};
+use crate::limits::{LINE_REQUESTS_MAX, LINE_TURN, LINE_WATCHERS_MAX, REOPEN_WAIT_MAX, REOPEN_WAIT_MIN};
 use crate::outbox::Outbox;
 use crate::pulse::Pulse;
 
@@ -47,6 +48,8 @@ pub fn start(config: Config, outbox: Outbox) -> Handle {
         requests,
         permits: Arc::new(Semaphore::new(LINE_REQUESTS_MAX)),
         job_permits: Arc::new(Semaphore::new(1)),
+        watch_permits: Arc::new(Semaphore::new(LINE_WATCHERS_MAX)),
+        tap: task.tap.clone(),
         status,
         started: clock::now(),
         stop: Arc::new(stop),
@@ -102,6 +105,7 @@ pub(super) struct Task {
     pub(super) incoming: mpsc::Receiver<Request>,
     publisher: watch::Sender<LineStatus>,
     pub(super) pulse: Pulse,
+    tap: Tap,
     /// Waits for its turn. There is one at a time.
     job: Option<JobRequest>,
 }
@@ -180,6 +184,7 @@ impl Task {
             incoming,
             publisher,
             pulse,
+            tap: Tap::new(),
             job: None,
         }
     }
@@ -263,7 +268,8 @@ impl Task {
         }
         let (was_reported, wait) = (why.is_some(), *wait);
         match beating(&self.pulse, Wire::open(&self.port, self.rs485, self.pulse.clone())).await {
-            Ok(wire) => {
+            Ok(mut wire) => {
+                wire.tap = Some(self.tap.clone());
                 tracing::info!(line = self.name, port = %self.port, "line up");
                 self.connection = Connection::Up { wire: Box::new(wire), since: clock::now() };
                 if was_reported {

@@ -137,4 +137,8 @@ impl Driver for Cjt188 {
         self.failures = if result.is_ok() { 0 } else { self.failures.saturating_add(1) };
         result
     }
+
+    fn decode(&self, _: &[u8], answer: &[u8]) -> Option<Result<Answer, Fault>> {
+        Some(decode(answer, &self.profile))
+    }
 }

@@ -128,6 +128,10 @@ impl Driver for Mbus {
         self.link.close(line, (!more_follow).then_some(!frame_count)).await;
         Ok(merge.finish())
     }
+
+    fn decode(&self, _: &[u8], answer: &[u8]) -> Option<Result<Answer, Fault>> {
+        (answer.len() > 1).then(|| crate::decode(answer, &self.options))
+    }
 }
 
 #[cfg(test)]

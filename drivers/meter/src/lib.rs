@@ -45,6 +45,16 @@ pub trait Driver: Send {
     /// # Errors
     /// A [`Fault`]; the next read must work whatever the fault was.
     async fn read(&mut self, line: &mut dyn Line) -> Result<Answer, Fault>;
+
+    /// What one answer of the meter says, with the request that it answers, for a person who watches. `None` where
+    /// it says nothing, like an acknowledgement.
+    ///
+    /// # Errors
+    /// A [`Fault`], when it cannot be read.
+    fn decode(&self, request: &[u8], answer: &[u8]) -> Option<Result<Answer, Fault>> {
+        let _ = (request, answer);
+        None
+    }
 }
 
 /// The line as a driver sees it.

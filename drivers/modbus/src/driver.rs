@@ -199,6 +199,11 @@ impl Driver for Modbus {
         }
         Ok(evaluate::answer(&profile, &image, KeepRaw::Uninterpreted))
     }
+
+    fn decode(&self, request: &[u8], answer: &[u8]) -> Option<Result<Answer, Fault>> {
+        let both = [request, answer].concat();
+        Some(crate::decode(&self.profile, &both, None).map_err(|error| Fault::garbled(error.to_string())))
+    }
 }
 
 /// The silence owed before a request.

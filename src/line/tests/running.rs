@@ -9,7 +9,7 @@ use weir_modbus::{Framing, Modbus};
 use weir_simulator as sim;
 
 use super::*;
-use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX};
+use crate::limits::{LINE_FRAMES_KEPT, LINE_REQUESTS_MAX, LINE_STOP_MAX, LINE_WATCHERS_MAX};
 
 fn simulate(line: sim::LineConfig) -> sim::Simulator {
     sim::Simulator::start(sim::Config { lines: vec![line], ..sim::Config::default() }).unwrap()
@@ -188,6 +188,34 @@ async fn a_register_that_rolls_over_is_told_before_the_reading_that_shows_it() {
     assert_eq!((told.was.to_string(), told.now.to_string()), (before, after));
     handle.stop().await;
     assert_eq!(outbox.stats().await.unwrap().urgent.stored, 1, "and nothing else");
+}
+
+#[tokio::test]
+async fn a_watcher_that_does_not_look_loses_frames_and_is_told_how_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tty");
+    let _simulator = simulate(unpaced(&path).with([sim::MeterConfig::mbus("A-1").address(1)]));
+    let (outbox, _directory) = open_outbox();
+    let back_to_back = mbus("A-1", 1, Duration::from_millis(1));
+    let handle = start(line(Port::Serial(path), vec![back_to_back]), outbox);
+    let mut watching = handle.watch().unwrap();
+    let kept = u64::try_from(LINE_FRAMES_KEPT).unwrap();
+    // A request and an answer each.
+    until(&handle, |status| status.meters[0].counters.answered > kept).await;
+    let Some(Shown::Lost(lost)) = watching.next().await else { panic!("nothing lost") };
+    assert!(lost >= kept, "{lost}");
+    let Some(Shown::Frame(first)) = watching.next().await else { panic!("none kept") };
+    assert!(matches!(first.kind, FrameKind::Request | FrameKind::Answer) && !first.bytes.0.is_empty());
+    assert_eq!(first.about.as_deref(), Some("A-1"));
+
+    let others: Vec<_> = (1..LINE_WATCHERS_MAX).map(|_| handle.watch().unwrap()).collect();
+    assert!(handle.watch().is_none(), "one too many");
+    drop(others);
+    assert!(handle.watch().is_some());
+    handle.stop().await;
+    while let Some(shown) = watching.next().await {
+        assert!(matches!(shown, Shown::Frame(_)));
+    }
 }
 
 /// A line whose one meter is silent and is waited for without end.
