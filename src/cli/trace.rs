@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use weir_meter::{Driver, Fault};
 use weir_wire::{Answer, Function};
 
-use super::{Exit, Failure, Form, fail, load, show, start_failed, tell};
+use super::{Exit, Failure, Form, fail, load, show, start_failed};
 use crate::control::{Client, Reply, Request};
 use crate::line::{Frame, FrameKind};
 
@@ -148,7 +148,7 @@ impl Printer {
         decoded: Option<&Answer>,
         fault: Option<&str>,
     ) -> String {
-        let time = frame.at.to_zoned(self.zone.clone()).strftime("%H:%M:%S%.3f").to_string();
+        let time = frame.at.to_zoned_datetime(self.zone.clone()).strftime("%H:%M:%S%.3f").to_string();
         let delta = delta_ms.map(|ms| format!("+{ms}")).unwrap_or_default();
         let arrow = match frame.kind {
             FrameKind::Request | FrameKind::FromTool => "→",

@@ -13,7 +13,7 @@ use super::status::LineStatus;
 use super::task::Request;
 use super::trace::{Tap, Watching};
 use crate::clock::{self, Moment};
-use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX, LINE_WATCHERS_MAX};
+use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX};
 use crate::pulse::Pulse;
 
 /// A line that runs. Cheap to clone. The line runs on when all handles are gone, until the runtime ends.
@@ -124,7 +124,7 @@ impl Handle {
         answer.await.unwrap_or(Err(JobError::Stopped))
     }
 
-    /// Watches what passes on the line; `None` when [`LINE_WATCHERS_MAX`] do so already.
+    /// Watches what passes on the line; `None` when [`LINE_WATCHERS_MAX`](crate::limits::LINE_WATCHERS_MAX) do so already.
     pub fn watch(&self) -> Option<Watching> {
         let permit = Arc::clone(&self.watch_permits).try_acquire_owned().ok()?;
         Some(self.tap.watch(self.status.clone(), permit))

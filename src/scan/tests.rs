@@ -34,6 +34,7 @@ fn line(path: &Path, echo: bool) -> Config {
         echo,
         repeats: 2,
         adapter_allowance: Duration::from_millis(150),
+        rs485: None,
         keep_raw: false,
         time_zone: jiff::tz::TimeZone::UTC,
         meters: Vec::new(),

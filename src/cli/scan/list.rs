@@ -166,6 +166,9 @@ mod tests {
             late_window: None,
             expected_number: None,
             selection: None,
+            register_digits: None,
+            silence: None,
+            request_delay: Duration::ZERO,
         };
         line::Config {
             name: "riser-1".to_owned(),
@@ -173,6 +176,7 @@ mod tests {
             echo: false,
             repeats: 2,
             adapter_allowance: Duration::ZERO,
+            rs485: None,
             keep_raw: false,
             time_zone: jiff::tz::TimeZone::UTC,
             meters: meters.iter().map(meter).collect(),

@@ -78,7 +78,7 @@ fn config(line: &file::Line, port: Port, zone: &TimeZone, findings: &mut Finding
 fn rs485(line: &file::Line, findings: &mut Findings) -> Option<Rs485> {
     let mut delay = |key, typed: &Option<At<Duration>>| {
         let wait = duration_within(key, typed.as_ref(), RS485_DELAYS, findings).unwrap_or_default();
-        if let (Some(at), true) = (typed, wait.subsec_nanos() % 1_000_000 != 0) {
+        if let (Some(at), true) = (typed, !wait.subsec_nanos().is_multiple_of(1_000_000)) {
             findings.fault(&at.place, format!("`{key}` is no whole number of milliseconds"));
         } else if let (Some(at), None) = (typed, &line.rs485) {
             let hint = "say with `rs485` what RTS is while sending, or leave this out";
