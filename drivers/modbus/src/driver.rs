@@ -5,6 +5,8 @@
 //! from 0 again, so Modbus/TCP's transaction id is this driver's own, put in on the way out and taken out on the way
 //! back: a late answer to an earlier request can then never pass for a fresh one.
 //!
+//! Orders to a valve (`valve`) are two lines of frame and need no client.
+//!
 //! The client runs inside the very future that pumps its bytes; nothing is spawned.
 
 use std::sync::Arc;
@@ -213,6 +215,9 @@ fn silence(serial: &Serial, characters: f64) -> Duration {
     }
     serial.bits(SILENCE_BITS_PER_CHARACTER.max(serial.bits_per_character())).mul_f64(characters)
 }
+
+mod valve;
+pub use valve::{Driven, ValveOrder};
 
 #[cfg(test)]
 mod tests;

@@ -148,7 +148,7 @@ fn unit(map: &UnitMap, image: &Image) -> Option<Result<Option<Unit>, String>> {
 }
 
 /// What the status registers say together. A register that is missing or invalid says nothing.
-fn status(maps: &[StatusMap], image: &Image) -> Status {
+pub(crate) fn status(maps: &[StatusMap], image: &Image) -> Status {
     let mut status = Status::default();
     let mut positions: Vec<&Valve> = Vec::new();
     for map in maps {

@@ -37,6 +37,82 @@ impl FunctionCode {
     }
 }
 
+/// The functions that move a valve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WriteFunction {
+    /// 05, write a single coil.
+    Coil,
+    /// 06, write a single register.
+    Register,
+    /// 16, write several registers.
+    Registers,
+}
+
+impl WriteFunction {
+    /// The code on the wire.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Coil => 5,
+            Self::Register => 6,
+            Self::Registers => 16,
+        }
+    }
+
+    /// The function with this code.
+    pub fn from_code(code: u8) -> Option<Self> {
+        match code {
+            5 => Some(Self::Coil),
+            6 => Some(Self::Register),
+            16 => Some(Self::Registers),
+            _ => None,
+        }
+    }
+}
+
+/// A request to write. Its answer repeats the address and, of functions 05 and 06, what was written; of function 16 how
+/// many registers (Application Protocol V1.1b3, 6.5, 6.6 and 6.12).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Write<'a> {
+    /// Unit identifier: the slave address of RTU.
+    pub unit: u8,
+    /// What is written.
+    pub function: WriteFunction,
+    /// Address of the coil or first register, as on the wire (from 0).
+    pub start: u16,
+    /// The registers, 1 to 123; of functions 05 and 06 the first alone counts. A coil is FF00 (on) or 0000 (off).
+    pub registers: &'a [u16],
+}
+
+impl Write<'_> {
+    /// The request without address, checksum or header.
+    pub fn pdu(&self) -> Vec<u8> {
+        let mut pdu = vec![self.function.code()];
+        pdu.extend(self.start.to_be_bytes());
+        if self.function == WriteFunction::Registers {
+            let count = u8::try_from(self.registers.len()).unwrap_or(u8::MAX);
+            pdu.extend([0, count, count.saturating_mul(2)]);
+            pdu.extend(self.registers.iter().flat_map(|register| register.to_be_bytes()));
+        } else {
+            pdu.extend(self.registers.first().copied().unwrap_or_default().to_be_bytes());
+        }
+        pdu
+    }
+
+    /// What a meter that does it answers, of the same parts.
+    pub fn answer_pdu(&self) -> [u8; WRITE_ANSWER_LEN] {
+        let [s1, s0] = self.start.to_be_bytes();
+        let said = match self.function {
+            WriteFunction::Registers => u16::try_from(self.registers.len()).unwrap_or(u16::MAX),
+            _ => self.registers.first().copied().unwrap_or_default(),
+        };
+        let [w1, w0] = said.to_be_bytes();
+        [self.function.code(), s1, s0, w1, w0]
+    }
+}
+
+/// Function, address, and what was written or how much.
+const WRITE_ANSWER_LEN: usize = 5;
+
 /// A request to read registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {

@@ -7,9 +7,11 @@ mod clock;
 mod field;
 mod map;
 mod read;
+mod rows;
 mod section;
 mod status;
 mod value;
+mod valve;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,11 +23,15 @@ use crate::plan::Block;
 use crate::types::Field;
 
 pub use weir_meter::ProfileFault;
+pub use rows::Row;
+pub(crate) use valve::ValveMap;
 
 /// What the registers of one meter model mean, and how they are read in the fewest requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
     pub(crate) model: String,
+    pub(crate) source: Option<String>,
+    pub(crate) verified: bool,
     pub(crate) manufacturer: Option<String>,
     pub(crate) medium: Option<Medium>,
     pub(crate) serial: Option<Serial>,
@@ -34,6 +40,7 @@ pub struct Profile {
     pub(crate) clock: Option<Clock>,
     pub(crate) values: Vec<ValueMap>,
     pub(crate) status: Vec<StatusMap>,
+    pub(crate) valve: Option<ValveMap>,
     pub(crate) plan: Vec<Block>,
 }
 
@@ -49,6 +56,26 @@ impl Profile {
     /// The model's name.
     pub fn model(&self) -> &str {
         &self.model
+    }
+
+    /// Where its registers were learnt from.
+    pub fn source(&self) -> Option<&str> {
+        self.source.as_deref()
+    }
+
+    /// Whether somebody has read such a meter with it and compared the display.
+    pub fn is_verified(&self) -> bool {
+        self.verified
+    }
+
+    /// Who makes it.
+    pub fn manufacturer(&self) -> Option<&str> {
+        self.manufacturer.as_deref()
+    }
+
+    /// What it measures.
+    pub fn medium(&self) -> Option<&Medium> {
+        self.medium.as_ref()
     }
 
     /// The serial parameters such meters leave the factory with; `None` where the source does not tell.

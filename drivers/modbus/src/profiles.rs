@@ -3,13 +3,16 @@
 use crate::profile::{Profile, ProfileFault};
 
 /// Names and texts, in alphabetical order.
-const SHIPPED: [(&str, &str); 9] = [
+const SHIPPED: [(&str, &str); 12] = [
     ("abb-aquamaster-3", include_str!("../profiles/abb-aquamaster-3.toml")),
     ("arad-octave", include_str!("../profiles/arad-octave.toml")),
     ("bove-ultrasonic", include_str!("../profiles/bove-ultrasonic.toml")),
+    ("diehl-sharky-775", include_str!("../profiles/diehl-sharky-775.toml")),
     ("dynaflox-ultrad", include_str!("../profiles/dynaflox-ultrad.toml")),
     ("generic-20", include_str!("../profiles/generic-20.toml")),
     ("generic-ultrasonic", include_str!("../profiles/generic-ultrasonic.toml")),
+    ("kamstrup-hc-003", include_str!("../profiles/kamstrup-hc-003.toml")),
+    ("kamstrup-multical", include_str!("../profiles/kamstrup-multical.toml")),
     ("siemens-mag-6000", include_str!("../profiles/siemens-mag-6000.toml")),
     ("tuf-2000m", include_str!("../profiles/tuf-2000m.toml")),
     ("xintai-valve", include_str!("../profiles/xintai-valve.toml")),

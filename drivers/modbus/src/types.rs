@@ -89,12 +89,30 @@ pub(crate) struct Field {
     pub(crate) order: Order,
     /// Bit patterns that mean "no value".
     pub(crate) invalid: Vec<u64>,
+    /// Which bits of an unsigned field count; the lowest of them has the value 1.
+    pub(crate) mask: Option<u64>,
 }
 
 impl Field {
     /// The registers it takes.
     pub(crate) fn block(&self) -> Block {
         Block { function: self.function, start: self.address, count: self.length }
+    }
+
+    /// The type as a profile names it, with its length where the name does not tell it.
+    pub(crate) fn coding(&self) -> String {
+        let named =
+            TYPES.iter().find(|(_, (kind, length))| *kind == self.kind && *length == Some(self.length));
+        let name = match (self.kind, named) {
+            (_, Some((name, _))) => (*name).to_owned(),
+            (Kind::Bcd, _) => format!("bcd, {} digits", u32::from(self.length) * 4),
+            (Kind::Ascii, _) => format!("ascii, {} bytes", u32::from(self.length) * 2),
+            _ => format!("{} bits", u32::from(self.length) * 16),
+        };
+        let order = Order::NAMES.iter().find(|(_, order)| *order == self.order).map(|(name, _)| *name);
+        let order = order.filter(|_| self.order != Order::ABCD && self.length > 1);
+        let mask = self.mask.map(|mask| format!("mask 0x{mask:X}"));
+        [Some(name), order.map(str::to_owned), mask].into_iter().flatten().collect::<Vec<_>>().join(" ")
     }
 
     /// Bytes in big-endian order.
@@ -105,7 +123,11 @@ impl Field {
     /// The field as an unsigned integer, whatever its kind; `None` if it is marked as invalid or has over 64 bits.
     pub(crate) fn bits(&self, wire: &[u8]) -> Option<u64> {
         let bits = unsigned(&self.sorted(wire))?;
-        (!self.invalid.contains(&bits)).then_some(bits)
+        (!self.invalid.contains(&bits)).then(|| self.masked(bits))
+    }
+
+    fn masked(&self, bits: u64) -> u64 {
+        self.mask.map_or(bits, |mask| (bits & mask).checked_shr(mask.trailing_zeros()).unwrap_or(0))
     }
 
     /// What the field says: a number, a text, or why neither.
@@ -115,7 +137,9 @@ impl Field {
             return Content::Invalid(format!("the meter marks it invalid: {bits:#X}"));
         }
         match self.kind {
-            Kind::Unsigned => unsigned(&sorted).map_or_else(too_long, |bits| integer(bits.into())),
+            Kind::Unsigned => {
+                unsigned(&sorted).map_or_else(too_long, |bits| integer(self.masked(bits).into()))
+            }
             Kind::Signed => signed(&sorted).map_or_else(too_long, |bits| integer(bits.into())),
             Kind::Float => float(&sorted),
             Kind::Bcd => match digits(&sorted) {

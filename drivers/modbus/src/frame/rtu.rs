@@ -9,12 +9,14 @@
 
 use weir_meter::Recognised;
 
-use super::{EXCEPTION, FunctionCode, Read};
+use super::{EXCEPTION, FunctionCode, Read, Write};
 
 /// Unit, function, first register, count, CRC.
 pub const REQUEST_LEN: usize = 8;
 /// Unit, function, exception code, CRC.
 pub const EXCEPTION_LEN: usize = 5;
+/// Unit, function, address, what was written or how much, CRC.
+pub const WRITE_ANSWER_LEN: usize = 8;
 /// "The maximum size of a MODBUS RTU frame is 256 bytes" (over Serial Line V1.02, 2.5.1.1). So much noise or so many
 /// strange bytes may precede an answer before it is given up.
 const FRAME_LEN_MAX: usize = 256;
@@ -47,18 +49,46 @@ pub fn answer_len(read: &Read) -> usize {
 
 /// What `received` is, after this request. See [`Recognised`].
 pub fn recognise(read: &Read, received: &[u8]) -> Recognised {
+    let sought = Sought { unit: read.unit, request: &request(read), answer_len: answer_len(read) };
+    search(&sought, received, |rest| beginning(read, rest))
+}
+
+/// A request to write, on the wire.
+pub fn write_request(write: &Write<'_>) -> Vec<u8> {
+    let mut frame = vec![write.unit];
+    frame.extend(write.pdu());
+    frame.extend(crc(&frame).to_le_bytes());
+    frame
+}
+
+/// What `received` is, after this request to write.
+///
+/// The answer to functions 05 and 06 *is* the request. A converter's echo that the line does not take off is therefore
+/// taken for it: only reading the register back tells whether the meter has obeyed.
+pub fn recognise_write(write: &Write<'_>, received: &[u8]) -> Recognised {
+    let request = write_request(write);
+    let sought = Sought { unit: write.unit, request: &request, answer_len: WRITE_ANSWER_LEN };
+    search(&sought, received, |rest| write_beginning(write, &request, rest))
+}
+
+/// What is looked for.
+struct Sought<'a> {
+    unit: u8,
+    request: &'a [u8],
+    /// Of an answer that is no exception.
+    answer_len: usize,
+}
+
+fn search(sought: &Sought<'_>, received: &[u8], beginning: impl Fn(&[u8]) -> Beginning) -> Recognised {
     let mut damage = None;
     let mut pending = None;
     for start in 0..received.len() {
         let rest = received.get(start..).unwrap_or_default();
-        match beginning(read, rest) {
+        match beginning(rest) {
             Beginning::Not => {}
-            Beginning::OtherCount(count) => {
-                let why = || format!("answer of {count} data bytes to a request for {}", read.data_len());
-                damage = damage.or_else(|| (rest.len() >= answer_len(read)).then(why));
-            }
-            Beginning::Unsure => {
-                pending = Some((start, EXCEPTION_LEN));
+            Beginning::Other(why) => damage = damage.or((rest.len() >= sought.answer_len).then_some(why)),
+            Beginning::Unsure(missing) => {
+                pending = Some((start, rest.len() + missing));
                 break;
             }
             Beginning::Of(len) => match rest.get(..len) {
@@ -68,13 +98,13 @@ pub fn recognise(read: &Read, received: &[u8]) -> Recognised {
                 }
                 Some(frame) if is_whole(frame) => return Recognised::Answer { start, end: start + len },
                 // A damaged answer can look like an exception; it is not over before its own length has come.
-                Some(frame) if rest.len() >= answer_len(read) => damage = damage.or(Some(wrong_crc(frame))),
+                Some(frame) if rest.len() >= sought.answer_len => damage = damage.or(Some(wrong_crc(frame))),
                 Some(_) => {}
             },
         }
     }
     let settled = pending.map_or(received.len(), |(start, _)| start);
-    if let Some(foreign) = foreign(read, received.get(..settled).unwrap_or_default()) {
+    if let Some(foreign) = foreign(sought, received.get(..settled).unwrap_or_default()) {
         return foreign;
     }
     // One matching byte at the very end is more likely the damaged frame's than the next one's first.
@@ -85,7 +115,7 @@ pub fn recognise(read: &Read, received: &[u8]) -> Recognised {
     }
     match pending {
         Some((start, len)) => Recognised::Incomplete { missing: start + len - received.len() },
-        None if received.len() > FRAME_LEN_MAX + answer_len(read) => {
+        None if received.len() > FRAME_LEN_MAX + sought.answer_len => {
             Recognised::Garbled { why: format!("no answer among {} bytes", received.len()) }
         }
         None => Recognised::Incomplete { missing: EXCEPTION_LEN },
@@ -96,26 +126,48 @@ pub fn recognise(read: &Read, received: &[u8]) -> Recognised {
 enum Beginning {
     /// Not the answer.
     Not,
-    /// The answer, or an exception: too few bytes to know.
-    Unsure,
+    /// The answer, or an exception: too few bytes to know, at least so many more are needed.
+    Unsure(usize),
     /// The answer or an exception of this length in all.
     Of(usize),
-    /// An answer of this unit and function with so many data bytes, which were not asked for.
-    OtherCount(u8),
+    /// An answer of this unit and function to another request, and what tells so.
+    Other(String),
 }
 
 fn beginning(read: &Read, rest: &[u8]) -> Beginning {
     let function = read.function.code();
     match *rest {
         [unit, ..] if unit != read.unit => Beginning::Not,
-        [_] => Beginning::Unsure,
+        [_] => Beginning::Unsure(EXCEPTION_LEN - 1),
         [_, code, ..] if code == function | EXCEPTION => Beginning::Of(EXCEPTION_LEN),
-        [_, code] if code == function => Beginning::Unsure,
+        [_, code] if code == function => Beginning::Unsure(EXCEPTION_LEN - 2),
         [_, code, count, ..] if code == function && read.has_byte_count(count) => {
             Beginning::Of(answer_len(read))
         }
-        [_, code, count, ..] if code == function => Beginning::OtherCount(count),
+        [_, code, count, ..] if code == function => {
+            Beginning::Other(format!("answer of {count} data bytes to a request for {}", read.data_len()))
+        }
         _ => Beginning::Not,
+    }
+}
+
+fn write_beginning(write: &Write<'_>, request: &[u8], rest: &[u8]) -> Beginning {
+    let answer = write.answer_pdu();
+    let [function, ..] = answer;
+    let said = rest.get(1..rest.len().min(1 + answer.len())).unwrap_or_default();
+    match *rest {
+        [unit, ..] if unit != write.unit => Beginning::Not,
+        [_] => Beginning::Unsure(EXCEPTION_LEN - 1),
+        [_, code, ..] if code == function | EXCEPTION => Beginning::Of(EXCEPTION_LEN),
+        [_, code, ..] if code != function => Beginning::Not,
+        _ if !answer.starts_with(said) => Beginning::Other("answer to another request to write".into()),
+        // The request of function 16 begins as its answer does; its echo is `foreign`.
+        _ if rest.len() < WRITE_ANSWER_LEN || rest.get(..WRITE_ANSWER_LEN).is_some_and(is_whole) => {
+            Beginning::Of(WRITE_ANSWER_LEN)
+        }
+        _ if rest.starts_with(request) => Beginning::Not,
+        _ if request.starts_with(rest) => Beginning::Unsure(request.len() - rest.len()),
+        _ => Beginning::Of(WRITE_ANSWER_LEN),
     }
 }
 
@@ -125,20 +177,19 @@ fn wrong_crc(frame: &[u8]) -> String {
 }
 
 /// The first whole frame that is not the answer.
-fn foreign(read: &Read, settled: &[u8]) -> Option<Recognised> {
-    let own_request = request(read);
+fn foreign(sought: &Sought<'_>, settled: &[u8]) -> Option<Recognised> {
     (0..settled.len()).find_map(|start| {
         let rest = settled.get(start..)?;
-        if rest.starts_with(&own_request) {
+        if rest.starts_with(sought.request) {
             let why = "echo of the request: the converter echoes, the line is not set so".into();
-            return Some(Recognised::Foreign { end: start + REQUEST_LEN, why });
+            return Some(Recognised::Foreign { end: start + sought.request.len(), why });
         }
         let len = lengths(rest).into_iter().find(|&len| rest.get(..len).is_some_and(is_whole))?;
         let unit = rest.first()?;
-        let why = if *unit == read.unit {
+        let why = if *unit == sought.unit {
             format!("frame of unit {unit} that does not answer this request")
         } else {
-            format!("frame of unit {unit}, asked was unit {}", read.unit)
+            format!("frame of unit {unit}, asked was unit {}", sought.unit)
         };
         Some(Recognised::Foreign { end: start + len, why })
     })

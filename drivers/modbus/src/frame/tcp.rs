@@ -5,10 +5,10 @@
 
 use weir_meter::Recognised;
 
-use super::{EXCEPTION, FunctionCode, Read};
+use super::{EXCEPTION, FunctionCode, Read, Write};
 
 /// Transaction id, protocol id, length, unit.
-const HEADER_LEN: usize = 7;
+pub(crate) const HEADER_LEN: usize = 7;
 /// The header up to and with its length field.
 const LENGTH_END: usize = 6;
 /// Header, function, first register, count.
@@ -27,6 +27,55 @@ pub fn answer_len(read: &Read) -> usize {
 
 /// What `received` is, after this request under this transaction id. See [`Recognised`].
 pub fn recognise(read: &Read, transaction: u16, received: &[u8]) -> Recognised {
+    recognise_pdu(read.unit, transaction, received, |pdu| match *pdu {
+        [code, _] if code == read.function.code() | EXCEPTION => Ok(()),
+        [code, count, ref data @ ..] if code == read.function.code() => {
+            let fits = read.has_byte_count(count) && data.len() == read.data_len();
+            let (found, asked) = (data.len(), read.data_len());
+            fits.then_some(())
+                .ok_or_else(|| format!("byte count {count} with {found} data bytes to a request for {asked}"))
+        }
+        _ => Err(another_function(pdu, read.function.code())),
+    })
+}
+
+/// A request to write, on the wire.
+pub fn write_request(write: &Write<'_>, transaction: u16) -> Vec<u8> {
+    let pdu = write.pdu();
+    let counted = u16::try_from(pdu.len() + 1).unwrap_or(u16::MAX);
+    let mut frame = transaction.to_be_bytes().to_vec();
+    frame.extend([0, 0]);
+    frame.extend(counted.to_be_bytes());
+    frame.push(write.unit);
+    frame.extend(pdu);
+    frame
+}
+
+/// What `received` is, after this request to write under this transaction id.
+pub fn recognise_write(write: &Write<'_>, transaction: u16, received: &[u8]) -> Recognised {
+    recognise_pdu(write.unit, transaction, received, |pdu| match *pdu {
+        [code, _] if code == write.function.code() | EXCEPTION => Ok(()),
+        [code, ..] if code == write.function.code() => {
+            let fits = *pdu == write.answer_pdu();
+            fits.then_some(()).ok_or_else(|| "answer to another request to write".into())
+        }
+        _ => Err(another_function(pdu, write.function.code())),
+    })
+}
+
+fn another_function(pdu: &[u8], asked: u8) -> String {
+    match pdu.first() {
+        Some(code) => format!("function {code:02X} where {asked:02X} was asked"),
+        None => "answer without a function".into(),
+    }
+}
+
+fn recognise_pdu(
+    unit: u8,
+    transaction: u16,
+    received: &[u8],
+    fits: impl Fn(&[u8]) -> Result<(), String>,
+) -> Recognised {
     let frame = match frame(received) {
         Ok(frame) => frame,
         Err(verdict) => return verdict,
@@ -36,27 +85,13 @@ pub fn recognise(read: &Read, transaction: u16, received: &[u8]) -> Recognised {
         let why = format!("answer to transaction {}, asked was {transaction}", frame.transaction);
         return Recognised::Foreign { end, why };
     }
-    if frame.unit != read.unit {
-        let why = format!("answer of unit {}, asked was unit {}", frame.unit, read.unit);
+    if frame.unit != unit {
+        let why = format!("answer of unit {}, asked was unit {unit}", frame.unit);
         return Recognised::Foreign { end, why };
     }
-    match *frame.pdu {
-        [code, _] if code == read.function.code() | EXCEPTION => Recognised::Answer { start: 0, end },
-        [code, count, ref data @ ..] if code == read.function.code() => {
-            if read.has_byte_count(count) && data.len() == read.data_len() {
-                return Recognised::Answer { start: 0, end };
-            }
-            let why = format!(
-                "byte count {count} with {} data bytes to a request for {}",
-                data.len(),
-                read.data_len()
-            );
-            Recognised::Garbled { why }
-        }
-        [code, ..] => Recognised::Garbled {
-            why: format!("function {code:02X} where {:02X} was asked", read.function.code()),
-        },
-        [] => Recognised::Garbled { why: "answer without a function".into() },
+    match fits(frame.pdu) {
+        Ok(()) => Recognised::Answer { start: 0, end },
+        Err(why) => Recognised::Garbled { why },
     }
 }
 

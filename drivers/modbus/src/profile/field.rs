@@ -22,6 +22,7 @@ pub(super) fn field(section: &Section<'_, '_>, map: &Map, default_type: Option<&
     let length = kind.and_then(|(kind, fixed)| length(section, map, kind, fixed));
     let bits = length.map_or(64, |length| u32::from(length) * 16);
     let invalid = if bits <= 64 { section.patterns("invalid", bits) } else { Vec::new() };
+    let mask = mask(section, kind.map(|(kind, _)| kind), bits);
     let (at, span) = at?;
     let address = u16::try_from(at - map.base).ok()?;
     let (kind, length) = (kind?.0, length?);
@@ -29,7 +30,19 @@ pub(super) fn field(section: &Section<'_, '_>, map: &Map, default_type: Option<&
         section.faults.note(span, format!("{length} registers from here reach beyond the last, 65535"));
         return None;
     }
-    Some(Field { function, address, length, kind, order, invalid })
+    Some(Field { function, address, length, kind, order, invalid, mask })
+}
+
+/// Some of an unsigned field's bits.
+fn mask(section: &Section<'_, '_>, kind: Option<Kind>, bits: u32) -> Option<u64> {
+    let most = u64::MAX.checked_shr(64_u32.saturating_sub(bits)).unwrap_or(0);
+    let (mask, span) = section.integer("mask", 1..=most)?;
+    if kind.is_some_and(|kind| kind != Kind::Unsigned) {
+        let hint = "one of: u16, u32, u64, bitfield";
+        section.faults.note_with(span, "mask: only an unsigned type has bits of its own", hint);
+        return None;
+    }
+    Some(mask)
 }
 
 fn length(section: &Section<'_, '_>, map: &Map, kind: Kind, fixed: Option<u16>) -> Option<u16> {

@@ -33,7 +33,12 @@ pub(super) fn map(root: &Section<'_, '_>) -> Map {
         function: FunctionCode::ReadHoldingRegisters,
         base: 0,
         order: Order::ABCD,
-        limits: Limits { request_registers_max: 125, gap_registers_max: 0, even_count: false },
+        limits: Limits {
+            request_registers_max: 125,
+            gap_registers_max: 0,
+            even_count: false,
+            avoid: Vec::new(),
+        },
     };
     let Some(section) = root.section("map") else { return map };
     let registers = |key, within| Some(u16::try_from(section.integer(key, within)?.0).unwrap_or(u16::MAX));
@@ -45,6 +50,9 @@ pub(super) fn map(root: &Section<'_, '_>) -> Map {
         registers("request_registers_max", 2..=REQUEST_REGISTERS_MAX).unwrap_or(limits.request_registers_max);
     limits.gap_registers_max = registers("gap_registers_max", 0..=124).unwrap_or(limits.gap_registers_max);
     limits.even_count = section.flag("even_count").unwrap_or(limits.even_count);
+    let address = |at: u64| u16::try_from(at.saturating_sub(map.base)).unwrap_or(u16::MAX);
+    let stretches = section.stretches("avoid", map.base..=map.base + 0xFFFF);
+    limits.avoid = stretches.into_iter().map(|(first, last)| (address(first), address(last))).collect();
     section.finish();
     map
 }

@@ -13,6 +13,7 @@ use super::map::{Map, entries, map};
 use super::section::{Faults, Section};
 use super::status::status;
 use super::value::values;
+use super::valve::valve;
 use super::{Profile, ProfileFault, Waits};
 use crate::plan::plan;
 use crate::types::Field;
@@ -38,6 +39,8 @@ pub(super) fn profile(text: &str) -> Result<Profile, Vec<ProfileFault>> {
 fn from_document(document: &Spanned<DeTable<'_>>, faults: &Faults) -> Option<Profile> {
     let root = Section::new(document.get_ref(), 0..0, "the profile", faults);
     let model = required_text(&root, "model", "the meter's name, such as model = \"MAG 6000\"");
+    let source = root.text("source").map(|(text, _)| text.to_owned());
+    let verified = root.flag("verified");
     let map = map(&root);
     let identity = identity(&root, &map);
     let serial = serial(&root);
@@ -45,9 +48,13 @@ fn from_document(document: &Spanned<DeTable<'_>>, faults: &Faults) -> Option<Pro
     let clock = root.section("clock").and_then(|section| clock(section, &map));
     let values = values(&root, &map);
     let status = entries(&root, "status", |section| status(section, &map));
+    let valve = root.section("valve").and_then(|section| valve(section, &map, &status));
+    let place = root.get("map").map_or(0..0, toml::Spanned::span);
     root.finish();
     let mut profile = Profile {
         model: model?,
+        source,
+        verified: verified.unwrap_or(false),
         manufacturer: identity.manufacturer,
         medium: identity.medium,
         serial,
@@ -56,9 +63,19 @@ fn from_document(document: &Spanned<DeTable<'_>>, faults: &Faults) -> Option<Pro
         clock,
         values,
         status,
+        valve,
         plan: Vec::new(),
     };
     profile.plan = plan(profile.fields().map(Field::block), &map.limits);
+    for block in profile.plan.iter().filter(|block| map.limits.avoids(block.start.into(), block.end())) {
+        let (first, last) = (u64::from(block.start) + map.base, u64::from(block.end()) + map.base - 1);
+        let hint = "a value stands there, or an even count leaves no other way";
+        faults.note_with(
+            place.clone(),
+            format!("registers {first} to {last} cannot be read without one that is to be avoided"),
+            hint,
+        );
+    }
     Some(profile)
 }
 

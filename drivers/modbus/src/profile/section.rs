@@ -180,6 +180,26 @@ impl<'d, 'i> Section<'d, 'i> {
         array.iter().filter_map(pattern).collect()
     }
 
+    /// A list of pairs of whole numbers, the first of which is not the greater.
+    pub(super) fn stretches(&self, key: &'static str, within: RangeInclusive<u64>) -> Vec<(u64, u64)> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let stretch = |item: &Spanned<DeValue<'i>>| {
+            let pair = item.get_ref().as_array().filter(|pair| pair.len() == 2)?;
+            let (first, last) = (integer(pair.first()?.get_ref())?, integer(pair.get(1)?.get_ref())?);
+            (first <= last && within.contains(&first) && within.contains(&last)).then_some((first, last))
+        };
+        let stretches = value.get_ref().as_array().and_then(|items| items.iter().map(stretch).collect());
+        if stretches.is_none() {
+            let wanted = format!(
+                "a list of stretches, such as [[18, 19]], from {} to {}",
+                within.start(),
+                within.end()
+            );
+            self.wrong_type(value, key, &wanted);
+        }
+        stretches.unwrap_or_default()
+    }
+
     /// A table whose keys are whole numbers (`0x1F` or `31`), and what `read` makes of its values.
     pub(super) fn codes<T>(
         &self,
@@ -219,7 +239,7 @@ impl<'d, 'i> Section<'d, 'i> {
     }
 }
 
-fn integer(value: &DeValue<'_>) -> Option<u64> {
+pub(super) fn integer(value: &DeValue<'_>) -> Option<u64> {
     let integer = value.as_integer()?;
     u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }

@@ -20,6 +20,10 @@ pub(super) fn status(section: Section<'_, '_>, map: &Map) -> Option<StatusMap> {
         let hint = "one of: u16, u32, u64, bitfield";
         section.faults.note_with(section.span.clone(), "a status must be an unsigned type", hint);
     }
+    if bits.is_some() && field.as_ref().is_some_and(|field| field.mask.is_some()) {
+        let hint = "bits are named by their place in the whole register; \"ok\" names one that says nothing";
+        section.faults.note_with(section.span.clone(), "mask goes with codes, not with bits", hint);
+    }
     let words = match (bits, codes) {
         (Some(bits), None) => Some(Words::Bits(bits)),
         (None, Some(codes)) => Some(Words::Codes(codes)),

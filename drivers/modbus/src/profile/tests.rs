@@ -158,6 +158,73 @@ fn bits_codes_and_words_are_checked() {
 }
 
 #[test]
+fn a_mask_is_for_unsigned_types_and_for_codes() {
+    let masked =
+        value("[[status]]\nat = 1\nmask = 0xC0\ncodes = { 0 = \"valve:open\", 3 = \"valve:fault\" }");
+    assert_eq!(Profile::parse(&masked).unwrap().status[0].field.mask, Some(0xC0));
+    fault(&value("mask = 0x1_0000_0000"), "6:8 mask must be a whole number from 1 to 4294967295");
+    fault(&value("mask = 0"), "6:8 mask must be");
+    fault(&value("mask = 1").replace("u32", "f32"), "6:8 mask: only an unsigned type");
+    fault(&value("[[status]]\nat = 1\nmask = 1\nbits = {}"), "6:1 mask goes with codes");
+}
+
+#[test]
+fn registers_to_avoid_are_stretches_by_the_base_and_no_value_may_need_them() {
+    let avoid = |stretches: &str, value: &str| {
+        format!("{MODEL}[map]\ngap_registers_max = 9\n{stretches}\n{VALUE}{value}")
+    };
+    let far = "[[value]]\nquantity = \"pressure\"\nat = 9\ntype = \"u16\"";
+    assert_eq!(Profile::parse(&avoid("", far)).unwrap().requests().len(), 1);
+    assert_eq!(Profile::parse(&avoid("avoid = [[5, 5]]", far)).unwrap().requests().len(), 2);
+    assert_eq!(Profile::parse(&avoid("base = 1\navoid = [[10, 20]]", far)).unwrap().requests().len(), 1);
+    fault(&avoid("avoid = [[9, 9]]", far), "2:1 registers 1 to 9 cannot be read");
+    for wrong in ["avoid = [5]", "avoid = [[5]]", "avoid = [[6, 5]]", "avoid = [[0, 65536]]", "avoid = 3"] {
+        fault(&avoid(wrong, far), "4:9 avoid must be a list of stretches");
+    }
+}
+
+const ORDERS: &str = "[valve]\nfunction_code = 6\nat = 28\nopen = 1\nclose = 2\nsettle_ms = 15000\n";
+const POSITION: &str = "[[status]]\nat = 28\nbits = { 0 = \"valve:open\" }\n";
+
+#[test]
+fn a_valve_is_described_whole() {
+    let whole = Profile::parse(&value(&format!("{POSITION}{ORDERS}"))).unwrap();
+    let told = "function 06 at 28, open 0001, close 0002; read back from 28 after 15000 ms";
+    assert_eq!(whole.valve().as_deref(), Some(told));
+    let own =
+        format!("{ORDERS}read_back = {{ at = 30, codes = {{ 1 = \"valve:open\", 2 = \"valve:closed\" }} }}");
+    let own = Profile::parse(&value(&own.replace("at = 28", "at = 65535"))).unwrap();
+    assert!(own.valve().unwrap().contains("at 65535") && own.valve().unwrap().contains("from 30"));
+    let coil = format!("{POSITION}{ORDERS}")
+        .replace("code = 6", "code = 5")
+        .replace("open = 1", "open = true")
+        .replace("close = 2", "close = false");
+    assert!(Profile::parse(&value(&coil)).unwrap().valve().unwrap().contains("open FF00, close 0000"));
+}
+
+#[test]
+fn a_valve_that_could_not_be_moved_or_seen_is_a_fault() {
+    let with = |from: &str, to: &str| value(&format!("{POSITION}{ORDERS}").replace(from, to));
+    fault(&value(ORDERS), "6:1 nothing tells where the valve stands");
+    fault(&with("valve:open", "leak"), "9:1 nothing tells where the valve stands");
+    fault(&with("code = 6", "code = 7"), "10:17 function_code must be 5, 6 or 16");
+    fault(&with("open = 1", "open = 2"), "9:1 the valve is opened and closed by the same order");
+    fault(&with("open = 1", "open = 65536"), "12:8 open must be a number from 0 to 65535");
+    fault(&with("open = 1", "open = true"), "12:8 open must be a number");
+    for (code, wanted) in [("code = 5", "true or false"), ("code = 16", "a list of 1 to 16")] {
+        let faults = faults(&with("code = 6", code));
+        assert!(faults.len() == 2 && faults.iter().all(|fault| fault.contains(wanted)), "{faults:?}");
+    }
+    fault(&with("settle_ms = 15000\n", ""), "9:1 [valve] has no \"settle_ms\"");
+    fault(&with("settle_ms", "settle_ms = 1\nsettle"), "15:1 [valve] has no key \"settle\"");
+    fault(&with("at = 28\nopen", "at = 65536\nopen"), "11:6 at must be");
+    let long = with("code = 6", "code = 16")
+        .replace("open = 1", "open = [1, 1]")
+        .replace("close = 2", "close = [2, 2]");
+    fault(&long.replace("at = 28\nopen", "at = 65535\nopen"), "11:6 2 registers from here");
+}
+
+#[test]
 fn scales_are_taken_digit_by_digit() {
     let scale = |text: &str| match Profile::parse(&value(&format!("scale = {text}")))
         .unwrap()
@@ -198,7 +265,7 @@ proptest! {
 
     #[test]
     fn no_damage_to_a_good_profile_panics_and_every_fault_has_a_place(
-        which in 0_usize..9, at in 0_usize..2000, length in 0_usize..12, put in "[a-z0-9=\"{}\\[\\]\\n.#-]{0,6}",
+        which in 0_usize..12, at in 0_usize..2000, length in 0_usize..12, put in "[a-z0-9=\"{}\\[\\]\\n.#-]{0,6}",
     ) {
         let name = crate::profiles::names().nth(which).unwrap();
         let text: Vec<char> = crate::profiles::text(name).unwrap().chars().collect();

@@ -20,8 +20,8 @@ fn every_shipped_profile_is_good_and_says_where_it_comes_from() {
     for name in names() {
         let profile = good(name);
         assert!(!profile.requests().is_empty(), "{name}");
-        let text = text(name).unwrap();
-        assert!(text.contains("Source:") || text.contains("Made up"), "{name}");
+        assert!(profile.source().is_some_and(|source| !source.is_empty()), "{name}");
+        assert!(text(name).unwrap().contains("\nverified = false\n"), "{name}: who has seen the meter?");
     }
 }
 
@@ -50,6 +50,10 @@ fn every_profile_is_read_in_as_few_requests_as_its_source_allows() {
     assert_eq!(requests("siemens-mag-6000"), [(3, 3002, 16)]);
     assert_eq!(requests("abb-aquamaster-3"), [(3, 12_002, 2), (4, 1022, 2), (4, 4012, 2)]);
     assert_eq!(requests("tuf-2000m"), [(3, 0, 10), (3, 32, 2), (3, 71, 1)]);
+    assert_eq!(requests("kamstrup-hc-003"), [(3, 0, 14)]);
+    assert_eq!(requests("kamstrup-multical").len(), 9);
+    let sharky = [(8, 2), (18, 2), (28, 2), (38, 2), (46, 2), (54, 2), (152, 2), (162, 5)];
+    assert_eq!(requests("diehl-sharky-775"), sharky.map(|(start, count)| (3, start, count)));
     assert_eq!(requests("arad-octave"), [(4, 0, 28), (4, 0x20, 4), (4, 0x29, 4), (4, 0x32, 1)]);
 }
 
@@ -91,4 +95,11 @@ fn an_octave_tells_its_volume_in_the_unit_it_is_set_to() {
     assert_eq!(answer.values[0].content, Content::Number("12345.678".parse().unwrap()));
     assert_eq!(answer.values[0].unit, Some(weir_wire::Unit::Litre));
     assert_eq!(answer.values.len(), 1, "the other blocks were not read");
+}
+
+#[test]
+fn the_one_meter_with_a_valve_says_how_it_is_moved() {
+    let told = names().filter_map(|name| Some((name, good(name).valve()?))).collect::<Vec<_>>();
+    let xintai = "function 06 at 28, open 0001, close 0002; read back from 28 after 30000 ms";
+    assert_eq!(told, [("xintai-valve", xintai.to_owned())]);
 }

@@ -14,6 +14,7 @@ fn field(type_name: &str, order: &str, registers: u16) -> Field {
         kind,
         order,
         invalid: Vec::new(),
+        mask: None,
     }
 }
 
@@ -127,4 +128,27 @@ proptest! {
         let field = Field { kind: TYPES[which].1.0, ..field("u16", Order::NAMES[order].0, 0) };
         let _ = (field.content(&wire), field.bits(&wire), field.identification(&wire));
     }
+}
+
+#[test]
+fn a_mask_takes_some_bits_out_of_a_register() {
+    let masked = |mask| Field { mask: Some(mask), ..field("u16", "ABCD", 1) };
+    let wire = [0b1100_0101, 0b0001_0111];
+    assert_eq!(masked(0xC000).bits(&wire), Some(3));
+    assert_eq!(masked(0x00F0).bits(&wire), Some(1));
+    assert_eq!(masked(0xFFFF).bits(&wire), Some(0xC517));
+    assert_eq!(masked(0x0F00).content(&wire), Content::Number("5".parse().unwrap()));
+    let marked = Field { invalid: vec![0xC517], ..masked(0x000F) };
+    assert_eq!(marked.bits(&wire), None, "the whole register says that there is no value");
+}
+
+#[test]
+fn a_field_names_its_coding_as_a_profile_does() {
+    let named = |name, order, registers| field(name, order, registers).coding();
+    assert_eq!(named("u16", "CDAB", 0), "u16");
+    assert_eq!(named("f64", "DCBA", 0), "f64 DCBA");
+    assert_eq!(named("bitfield", "ABCD", 2), "u32");
+    assert_eq!(named("bcd", "CDAB", 2), "bcd, 8 digits CDAB");
+    assert_eq!(named("ascii", "ABCD", 16), "ascii, 32 bytes");
+    assert_eq!(Field { mask: Some(0xC0), ..field("u16", "ABCD", 0) }.coding(), "u16 mask 0xC0");
 }
