@@ -4,7 +4,9 @@
 
 use std::sync::OnceLock;
 
-use weir_cjt188::{Address, Expected, Frame, Profile, decode, encode, recognise};
+use weir_cjt188::{
+    Address, DiOrder, Expected, Frame, Profile, Reply, Request, ValveOrder, decode, encode, recognise,
+};
 
 use crate::outcome;
 use crate::{selected, under};
@@ -34,8 +36,10 @@ pub fn run(data: &[u8]) {
 
 fn received(address: &Address, bytes: &[u8]) {
     let part = bytes.first().map_or(0, |byte| usize::from(*byte));
-    for ser in [None, Some(0)] {
-        let expected = Expected { address: *address, ser };
+    for (control, di, ser) in
+        [(0x01, 0x901F, None), (0x01, 0x901F, Some(0)), (0x04, 0xA017, None), (0x03, 0x810A, None)]
+    {
+        let expected = Expected { address: *address, renamed: None, control, di, ser };
         if let Some(answer) = outcome::recognised(bytes, part, |bytes| recognise(bytes, &expected)) {
             assert!(has_right_sum(&answer), "an answer with a wrong checksum");
         }
@@ -53,9 +57,39 @@ fn look(number: u8, bytes: &[u8]) {
         Profile::BUILT_IN.iter().filter_map(|(name, _)| Profile::built_in(name)?.ok()).collect()
     });
     let Some(profile) = profiles.get(usize::from(number) % profiles.len().max(1)) else { return };
+    if let Ok(reply) = Reply::parse(bytes, profile) {
+        assert!(has_right_sum(bytes), "a reply of a frame with a wrong checksum");
+        take_apart(&reply, profile);
+    }
     if let Ok(answer) = decode(bytes, profile) {
         assert!(has_right_sum(bytes), "values of a frame with a wrong checksum");
         outcome::answer(answer, bytes, bytes.len());
+    }
+}
+
+/// Everything that a reply may be read as, and what is written back of it.
+fn take_apart(reply: &Reply, profile: &Profile) {
+    if let Ok(table) = reply.price_table(profile)
+        && let Ok(request) = Request::write_price_table(&table, 1, profile)
+    {
+        resent(&request, profile);
+    }
+    if let Ok(day) = reply.day() {
+        assert!((1..=31).contains(&day));
+    }
+    if let Ok(purchase) = reply.purchase(profile) {
+        let again = Request::write_purchase(purchase.sequence, &purchase.last, profile);
+        again.iter().for_each(|request| resent(request, profile));
+    }
+    let _ = (reply.credited(profile), reply.key_version(), reply.written(profile));
+    let valve = Request::turn_valve(ValveOrder::Open, profile);
+    valve.iter().for_each(|request| resent(request, profile));
+}
+
+fn resent(request: &Request, profile: &Profile) {
+    if let Ok(address) = METER.parse() {
+        let frame = request.encode(&address, DiOrder::LowFirst, 0, profile);
+        assert!(has_right_sum(&frame), "a request with a wrong checksum");
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Holds also: a text that is refused has a fault, and every fault a place in the text.
 
+use weir_meter::ProfileFault;
 use weir_modbus::Profile;
 
 use crate::{modbus, selected, under};
@@ -15,7 +16,7 @@ pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(rest) else { return };
     match selector % 2 {
         MODBUS => of_modbus(text),
-        _ => drop(weir_cjt188::Profile::parse(text)),
+        _ => weir_cjt188::Profile::parse(text).err().iter().for_each(|faults| have_places(faults, text)),
     }
 }
 
@@ -27,14 +28,16 @@ fn of_modbus(text: &str) {
             }
             modbus::registers(&profile, text.as_bytes());
         }
-        Err(faults) => {
-            assert!(!faults.is_empty(), "refused without a fault");
-            for fault in faults {
-                assert!(text.get(fault.span.clone()).is_some(), "{fault} stands nowhere");
-                let (line, column) = fault.position(text);
-                assert!(line > 0 && column > 0 && !fault.to_string().is_empty());
-            }
-        }
+        Err(faults) => have_places(&faults, text),
+    }
+}
+
+fn have_places(faults: &[ProfileFault], text: &str) {
+    assert!(!faults.is_empty(), "refused without a fault");
+    for fault in faults {
+        assert!(text.get(fault.span.clone()).is_some(), "{fault} stands nowhere");
+        let (line, column) = fault.position(text);
+        assert!(line > 0 && column > 0 && !fault.to_string().is_empty());
     }
 }
 

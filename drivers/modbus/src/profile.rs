@@ -22,9 +22,9 @@ use weir_wire::{Function, Medium, Number, Quantity, Unit, Valve};
 use crate::plan::Block;
 use crate::types::Field;
 
-pub use weir_meter::ProfileFault;
 pub use rows::Row;
 pub(crate) use valve::ValveMap;
+pub use weir_meter::ProfileFault;
 
 /// What the registers of one meter model mean, and how they are read in the fewest requests.
 #[derive(Clone, Debug, PartialEq)]
