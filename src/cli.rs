@@ -11,6 +11,7 @@ mod demo;
 mod hex;
 mod lend;
 mod outbox;
+mod profile;
 mod read;
 mod run;
 mod scan;
@@ -92,6 +93,9 @@ enum Command {
     Trace(trace::Args),
     /// Decode a telegram written in hex
     Decode(decode::Args),
+    /// List, show and check profiles: what a meter model's registers or answers mean
+    #[command(subcommand)]
+    Profile(profile::Command),
     /// Look into the outbox
     #[command(subcommand)]
     Outbox(outbox::Command),
@@ -151,6 +155,7 @@ pub fn main() -> ExitCode {
         Command::Scan(args) => scan::scan(&args),
         Command::Trace(args) => trace::trace(&args),
         Command::Decode(args) => decode::decode(&args),
+        Command::Profile(command) => profile::run(&command),
         Command::Outbox(command) => outbox::run(&command),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(&args),

@@ -124,6 +124,7 @@ order = "CDAB"
 
 const SERVER: &str = r#"
 import asyncio, struct, sys
+from pymodbus import FramerType
 from pymodbus.datastore import ModbusDeviceContext, ModbusSequentialDataBlock, ModbusServerContext
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 kind, place = sys.argv[1], sys.argv[2]
@@ -138,7 +139,8 @@ async def serve():
     if kind == "rtu":
         server = ModbusSerialServer(context, port=place, baudrate=9600, bytesize=8, parity="N", stopbits=1)
     else:
-        server = ModbusTcpServer(context, address=("127.0.0.1", int(place)))
+        framer = FramerType.RTU if kind == "rtu-over-tcp" else FramerType.SOCKET
+        server = ModbusTcpServer(context, framer=framer, address=("127.0.0.1", int(place)))
     await server.serve_forever(background=True)
     print("serving", file=sys.stderr, flush=True)
     await asyncio.Event().wait()
@@ -214,4 +216,14 @@ fn the_daemon_reads_a_pymodbus_server_on_tcp() {
     let _server = start_server(&python, "tcp", &port.to_string());
     let broker = MockBroker::start();
     reads_its_server(weir_for(&format!("tcp = \"127.0.0.1:{port}\""), "framing = \"tcp\"", &broker), &broker);
+}
+
+/// A serial server that passes bytes through: RTU frames, with their CRC, in a TCP connection.
+#[test]
+fn the_daemon_reads_a_pymodbus_server_that_speaks_rtu_over_tcp() {
+    let Some(python) = require("pymodbus by RTU over TCP", python_with_pymodbus()) else { return };
+    let port = crate::harness::kafka::free_port();
+    let _server = start_server(&python, "rtu-over-tcp", &port.to_string());
+    let broker = MockBroker::start();
+    reads_its_server(weir_for(&format!("tcp = \"127.0.0.1:{port}\""), "", &broker), &broker);
 }

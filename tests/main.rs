@@ -35,6 +35,8 @@ mod outbox_tools;
 #[cfg(test)]
 mod power_cut;
 #[cfg(test)]
+mod profiles;
+#[cfg(test)]
 mod refusing_broker;
 #[cfg(test)]
 mod service;

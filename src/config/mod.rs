@@ -21,6 +21,7 @@ mod key;
 mod load;
 mod notice;
 mod profile;
+mod profile_check;
 mod quantity;
 mod reader;
 mod source;
@@ -35,6 +36,7 @@ pub use forecast::{Forecast, LineForecast, forecast};
 pub use key::mbus_key;
 pub use notice::{Location, Notice, Severity};
 pub use profile::{cjt188_profile, dlt645_profile, mbus_profile, modbus_profile};
+pub use profile_check::{Profile, ProfileDriver, ProfileOutcome, check_profile};
 
 use notice::Findings;
 use source::Sources;

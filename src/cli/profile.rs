@@ -1,0 +1,180 @@
+//! `weir profile`: what comes along, to start from, and what is wrong or right with one of your own.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Subcommand, ValueEnum};
+
+use super::show::columns;
+use super::{Exit, fail, tell};
+use crate::config::{Profile, ProfileDriver, check_profile};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Tell everything that is wrong with a profile, or what will be read by it
+    Check {
+        /// The profile, a TOML file
+        file: PathBuf,
+        /// Which driver it is for; by default its keys tell
+        #[arg(long)]
+        driver: Option<Driver>,
+    },
+    /// List the profiles that come along
+    List,
+    /// Print one of them, to be looked at or copied and changed
+    Show {
+        /// Its name, as `weir profile list` prints it
+        name: String,
+        /// Which driver it is for, where two have one of this name
+        #[arg(long)]
+        driver: Option<Driver>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Driver {
+    Modbus,
+    Cjt188,
+}
+
+impl From<Driver> for ProfileDriver {
+    fn from(driver: Driver) -> Self {
+        match driver {
+            Driver::Modbus => Self::Modbus,
+            Driver::Cjt188 => Self::Cjt188,
+        }
+    }
+}
+
+pub(super) fn run(command: &Command) -> Exit {
+    match command {
+        Command::Check { file, driver } => check(file, driver.map(ProfileDriver::from)),
+        Command::List => tell(&list()),
+        Command::Show { name, driver } => match text(name, *driver) {
+            Some(text) => tell(text),
+            None => {
+                fail(Exit::Usage, format_args!("no profile {name:?} comes along: see `weir profile list`"))
+            }
+        },
+    }
+}
+
+fn check(file: &Path, driver: Option<ProfileDriver>) -> Exit {
+    let outcome = check_profile(file, driver);
+    match &outcome.profile {
+        Some(profile) => {
+            let read = match profile {
+                Profile::Modbus(profile) => registers(profile),
+                Profile::Cjt188(profile) => dialect(profile),
+            };
+            tell(&format!("{read}\n{}: good\n", file.display()))
+        }
+        None => {
+            eprint!("{}", outcome.report(std::io::stderr().is_terminal()));
+            Exit::Usage
+        }
+    }
+}
+
+/// Who the meter is, the requests of one poll, and each value.
+fn registers(profile: &weir_modbus::Profile) -> String {
+    let verified = if profile.is_verified() { "verified" } else { "not verified on a meter" };
+    let mut text = format!("driver  modbus\nmodel   {}, {verified}\n", profile.model().escape_debug());
+    let source =
+        profile.source().unwrap_or("none given: say with `source` where the registers were learnt from");
+    let _ = writeln!(text, "source  {}", source.escape_debug());
+    let requests: Vec<[String; 4]> = profile
+        .requests()
+        .iter()
+        .zip(1..)
+        .map(|(block, n): (_, u16)| {
+            let last = u32::from(block.start) + u32::from(block.count) - 1;
+            [
+                n.to_string(),
+                code(block.function),
+                format!("{} to {last}", block.start),
+                block.count.to_string(),
+            ]
+        })
+        .collect();
+    let header = ["request", "function", "addresses", "registers"].map(str::to_owned);
+    let _ = write!(text, "\nAddresses as on the wire, from 0:\n\n{}", columns(header, &requests));
+    let rows: Vec<[String; 6]> = profile
+        .rows()
+        .into_iter()
+        .map(|row| {
+            let (function, count) = (code(row.function), row.registers.to_string());
+            [row.what, function, row.first.to_string(), count, row.coding, row.meaning]
+        })
+        .collect();
+    let header = ["value", "function", "address", "registers", "type", "meaning"].map(str::to_owned);
+    let _ = write!(text, "\n{}", columns(header, &rows));
+    if let Some(valve) = profile.valve() {
+        let _ = writeln!(text, "\nvalve: {valve}");
+    }
+    text
+}
+
+fn code(function: weir_modbus::frame::FunctionCode) -> String {
+    format!("{:02}", function.code())
+}
+
+/// How a poll asks, and how what is answered is understood.
+fn dialect(profile: &weir_cjt188::Profile) -> String {
+    let places = |places: u8| format!("{places} places");
+    let valve = match profile.status.has_valve {
+        true => {
+            format!("bits {} and {}", profile.status.valve_bit, profile.status.valve_bit.saturating_add(1))
+        }
+        false => "none".to_owned(),
+    };
+    let battery = match profile.status.has_battery {
+        true => format!("bit {}", profile.status.battery_bit),
+        false => "none".to_owned(),
+    };
+    let mut rows = vec![
+        ["request".to_owned(), format!("901F, identifier {:?}, SER {:?}", profile.di_order, profile.ser)],
+        ["wake-up bytes".to_owned(), profile.wake_up_bytes.to_string()],
+        [
+            "volume".to_owned(),
+            format!("4 bytes BCD {:?}, {}, unit by code", profile.value_order, places(profile.places)),
+        ],
+        ["volume, storage 1".to_owned(), "the settlement day's, like it".to_owned()],
+        ["clock".to_owned(), format!("7 bytes BCD {:?}", profile.clock_order)],
+        ["valve".to_owned(), valve],
+        ["battery".to_owned(), battery],
+    ];
+    rows.extend(profile.status.alarms.iter().map(|(name, bit)| [name.clone(), format!("bit {bit}")]));
+    let units = profile.units.iter();
+    rows.extend(
+        units.map(|(code, unit)| [format!("unit code {code}"), format!("{} × 10^{}", unit.unit, unit.power)]),
+    );
+    let description = profile.description.escape_debug();
+    let header = ["value", "meaning"].map(str::to_owned);
+    format!("driver  cjt188\nfor     {description}\n\n{}", columns(header, &rows))
+}
+
+fn list() -> String {
+    let modbus = weir_modbus::profiles::names().filter_map(|name| {
+        let profile = weir_modbus::profiles::load(name)?.ok()?;
+        let verified = if profile.is_verified() { "yes" } else { "no" };
+        Some(["modbus".to_owned(), name.to_owned(), verified.to_owned(), profile.model().to_owned()])
+    });
+    let cjt188 = weir_cjt188::Profile::BUILT_IN.iter().filter_map(|(name, text)| {
+        let profile = weir_cjt188::Profile::parse(text).ok()?;
+        Some(["cjt188".to_owned(), (*name).to_owned(), "-".to_owned(), profile.description])
+    });
+    let rows: Vec<[String; 4]> = modbus.chain(cjt188).collect();
+    columns(["driver", "name", "verified", "for"].map(str::to_owned), &rows)
+}
+
+fn text(name: &str, driver: Option<Driver>) -> Option<&'static str> {
+    let is = |asked| driver.is_none_or(|driver| driver == asked);
+    let modbus = || weir_modbus::profiles::text(name).filter(|_| is(Driver::Modbus));
+    let cjt188 = || {
+        let known = weir_cjt188::Profile::BUILT_IN.iter().find(|(known, _)| *known == name);
+        known.map(|(_, text)| *text).filter(|_| is(Driver::Cjt188))
+    };
+    modbus().or_else(cjt188)
+}

@@ -1,0 +1,166 @@
+//! `weir profile`, for who writes one, and the list of meters in the docs, which is made of the shipped profiles.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+use weir_meter::{Parity, Serial, StopBits};
+
+use crate::harness::weir::weir_command;
+
+fn run(arguments: &[&str]) -> Output {
+    weir_command().args(arguments).output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Checks a text as a file of this name.
+fn checked(name: &str, text: &str, more: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(name);
+    fs::write(&file, text).unwrap();
+    run(&[&["profile", "check", file.to_str().unwrap()], more].concat())
+}
+
+#[test]
+fn every_profile_that_comes_along_is_listed_shown_and_good() {
+    let list = out(&run(&["profile", "list"]));
+    let mut count = 0;
+    for line in list.lines().skip(1) {
+        let [driver, name]: [&str; 2] =
+            line.split_whitespace().take(2).collect::<Vec<_>>().try_into().unwrap();
+        let text = out(&run(&["profile", "show", name, "--driver", driver]));
+        let output = checked("copy.toml", &text, &[]);
+        assert_eq!(output.status.code(), Some(0), "{name}: {output:?}");
+        assert!(out(&output).contains(&format!("driver  {driver}\n")), "{name}: its keys tell its driver");
+        count += 1;
+    }
+    assert_eq!(count, weir_modbus::profiles::names().count() + weir_cjt188::Profile::BUILT_IN.len());
+}
+
+#[test]
+fn a_good_register_profile_is_answered_with_what_will_be_read() {
+    let text = "model = \"mine\"\nsource = \"a sheet\"\n[map]\ngap_registers_max = 2\norder = \"CDAB\"\n\
+                [[value]]\nquantity = \"volume\"\nunit = \"m3\"\nat = 10\ntype = \"u32\"\nscale = 0.001\n\
+                [[value]]\nquantity = \"pressure\"\nunit = \"bar\"\nat = 14\ntype = \"i16\"\n\
+                [[value]]\nquantity = \"volume-flow\"\nunit = \"l/h\"\nat = 40\ntype = \"f32\"\nfunction_code = 4\n\
+                [[status]]\nat = 15\nbits = { 0 = \"valve:open\" }\n\
+                [valve]\nfunction_code = 6\nat = 16\nopen = 1\nclose = 2\nsettle_ms = 900\n";
+    let output = checked("mine.toml", text, &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let flat = out(&output)
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") + "\n")
+        .collect::<String>();
+    for line in [
+        "model mine, not verified on a meter",
+        "source a sheet",
+        "1 03 10 to 15 6",
+        "2 04 40 to 41 2",
+        "volume 03 10 2 u32 CDAB × 0.001 m3",
+        "pressure 03 14 1 i16 bar",
+        "volume-flow 04 40 2 f32 CDAB l/h",
+        "status 03 15 1 u16 bits 0 valve:open",
+        "valve: function 06 at 16, open 0001, close 0002; read back from 15 after 900 ms",
+    ] {
+        assert!(flat.contains(&format!("{line}\n")), "{line:?} in {flat}");
+    }
+    assert!(flat.ends_with("mine.toml: good\n"));
+}
+
+#[test]
+fn a_bad_profile_is_told_everything_at_once_with_its_places_and_ends_with_64() {
+    let text = "model = \"mine\"\n[map]\nordr = \"CDAB\"\n[[value]]\nquantity = \"volum\"\nat = 70000\ntype = \"u32\"\n";
+    let output = checked("mine.toml", text, &[]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(output.stdout.is_empty());
+    let told = err(&output);
+    for part in
+        ["mine.toml:3:1", "\"ordr\"", "mine.toml:5:12", "one of: volume,", "mine.toml:6:6", "from 0 to 65535"]
+    {
+        assert!(told.contains(part), "{part} in {told}");
+    }
+
+    let told = err(&checked("dialect.toml", "wake_up_bytes = 65\nplaces = 7\n", &[]));
+    assert!(told.contains("dialect.toml:1:17") && told.contains("dialect.toml:2:10"), "{told}");
+    let told = err(&checked("dialect.toml", "places = 2\n", &["--driver", "modbus"]));
+    assert!(told.contains("has no \"model\""), "{told}");
+
+    let missing = run(&["profile", "check", "/nonexistent/profile.toml"]);
+    assert_eq!(missing.status.code(), Some(64));
+    assert!(err(&missing).contains("/nonexistent/profile.toml"), "{missing:?}");
+    assert_eq!(run(&["profile", "show", "nobody"]).status.code(), Some(64));
+}
+
+fn serial(serial: Serial) -> String {
+    let parity = match serial.parity {
+        Parity::None => 'N',
+        Parity::Even => 'E',
+        Parity::Odd => 'O',
+    };
+    let stop = if serial.stop_bits == StopBits::Two { 2 } else { 1 };
+    format!("{} Bd 8{parity}{stop}", serial.baud)
+}
+
+/// The comment a profile opens with, as one paragraph.
+fn opening(text: &str) -> String {
+    let lines = text.lines().take_while(|line| line.starts_with('#'));
+    let lines: Vec<&str> = lines.map(|line| line.trim_start_matches('#').trim()).collect();
+    lines.join(" ").replace("  ", "\n\n").trim().to_owned()
+}
+
+/// What `docs/METERS.md` says below its line.
+fn meters() -> String {
+    let mut text = String::from("## Modbus\n");
+    for name in weir_modbus::profiles::names() {
+        let profile = weir_modbus::profiles::load(name).unwrap().unwrap();
+        let rows = profile.rows().into_iter().map(|row| row.what);
+        let verified = if profile.is_verified() { "**verified**" } else { "not verified on a meter" };
+        let (requests, source) = (profile.requests().len(), profile.source().unwrap());
+        let _ = write!(text, "\n### `{name}`: {}\n\n", profile.model());
+        let _ = writeln!(text, "{}\n", opening(weir_modbus::profiles::text(name).unwrap()));
+        let _ = writeln!(
+            text,
+            "- Reads {}; {requests} {}.",
+            rows.collect::<Vec<_>>().join("; "),
+            if requests == 1 { "request" } else { "requests" }
+        );
+        if let Some(delivered) = profile.serial() {
+            let _ = writeln!(text, "- Delivered with {}.", serial(delivered));
+        }
+        if let Some(valve) = profile.valve() {
+            let _ = writeln!(text, "- Valve: {valve}.");
+        }
+        let _ = writeln!(text, "- Source: {source}. State: {verified}.");
+    }
+    text += "\n## CJ/T 188\n\nAny meter that keeps to the standard is read without a profile; these are for those that do not.\n\n| profile | for |\n|---|---|\n";
+    for (name, profile) in weir_cjt188::Profile::BUILT_IN {
+        let profile = weir_cjt188::Profile::parse(profile).unwrap();
+        let _ = writeln!(text, "| `{name}` | {} |", profile.description);
+    }
+    text
+}
+
+/// The line behind which the list begins.
+const GENERATED: &str =
+    "<!-- below: made by `WEIR_WRITE_DOCS=1 cargo test --release --test stories meters` -->\n";
+
+#[test]
+fn the_list_of_meters_in_the_docs_is_that_of_the_shipped_profiles() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/METERS.md");
+    let page = fs::read_to_string(&file).unwrap();
+    let (head, list) = page.split_once(GENERATED).expect("the page has the line");
+    let wanted = format!("\n{}", meters());
+    if std::env::var_os("WEIR_WRITE_DOCS").is_some() {
+        fs::write(&file, format!("{head}{GENERATED}{wanted}")).unwrap();
+        return;
+    }
+    assert!(list == wanted, "docs/METERS.md is stale: {GENERATED}");
+}
