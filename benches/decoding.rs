@@ -128,8 +128,12 @@ fn theirs(telegram: &[u8]) -> Decoded {
             continue;
         };
         if let Some(information) = record.value_information() {
-            information.labels().for_each(|label| drop(black_box(label)));
-            information.units().for_each(|unit| drop(black_box(unit)));
+            for label in information.labels() {
+                black_box(label);
+            }
+            for unit in information.units() {
+                black_box(unit);
+            }
             black_box((information.decimal_scale_exponent, information.decimal_offset_exponent));
         }
         black_box(record);

@@ -225,5 +225,5 @@ fn the_daemon_reads_a_pymodbus_server_that_speaks_rtu_over_tcp() {
     let port = crate::harness::kafka::free_port();
     let _server = start_server(&python, "rtu-over-tcp", &port.to_string());
     let broker = MockBroker::start();
-    reads_its_server(weir_for(&format!("tcp = \"127.0.0.1:{port}\""), "", &broker), &broker);
+    reads_its_server(weir_for(&format!("tcp = \"127.0.0.1:{port}\""), "framing = \"rtu\"", &broker), &broker);
 }
