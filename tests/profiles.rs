@@ -99,6 +99,26 @@ fn a_bad_profile_is_told_everything_at_once_with_its_places_and_ends_with_64() {
     assert_eq!(run(&["profile", "show", "nobody"]).status.code(), Some(64));
 }
 
+#[test]
+fn an_mbus_profile_is_answered_with_what_is_forwarded() {
+    let text = "model = \"mine\"\nvif_text = \"as-sent\"\n[[keep]]\nquantity = \"volume\"\nstorage = 1\nname = \"due\"\n\
+                [[keep]]\nquantity = \"volume-flow\"\nfunction = \"maximum\"\nsubunit = \"any\"\n";
+    let output = checked("mine.toml", text, &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let flat = out(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "driver mbus model mine texts as-sent",
+        "volume instantaneous 1 0 0 due",
+        "volume-flow maximum 0 0 any",
+    ] {
+        assert!(flat.contains(part), "{part} in {flat}");
+    }
+    let output = checked("mine.toml", "model = \"mine\"\n", &["--driver", "mbus"]);
+    assert!(out(&output).contains("Everything that the meter sends is forwarded."), "{output:?}");
+    let wrong = checked("mine.toml", &text.replace("volume-flow", "flow"), &[]);
+    assert!(wrong.status.code() == Some(64) && err(&wrong).contains("mine.toml:8:12"), "{wrong:?}");
+}
+
 fn serial(serial: Serial) -> String {
     let parity = match serial.parity {
         Parity::None => 'N',

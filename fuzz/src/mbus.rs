@@ -5,7 +5,7 @@
 use aes::Aes128;
 use cbc::Encryptor;
 use cbc::cipher::{Block, BlockModeEncrypt as _, KeyIvInit as _};
-use weir_mbus::{Key, MeterId, Options, VifText, decode, frame};
+use weir_mbus::{Key, MeterId, Options, Secondary, VifText, decode, frame};
 
 use crate::outcome;
 use crate::{selected, under};
@@ -18,6 +18,8 @@ const LONG_HEADER: u8 = 1;
 const TELEGRAM: u8 = 2;
 /// Records that are encrypted in mode 5 behind a long header.
 const SEALED: u8 = 3;
+/// A secondary address as somebody types it.
+const TYPED: u8 = 4;
 const RSP_UD: u8 = 0x08;
 
 const KEY: [u8; 16] = [7; 16];
@@ -27,15 +29,25 @@ const METER: MeterId =
 /// Looks at one input.
 pub fn run(data: &[u8]) {
     let Some((selector, rest)) = selected(data) else { return };
-    match selector % 4 {
+    match selector % 5 {
         RECEIVED => received(rest),
         LONG_HEADER => telegram(0x72, rest),
         SEALED => telegram(0x72, &sealed(rest)),
+        TYPED => typed(rest),
         _ => {
             if let Some((&information, rest)) = rest.split_first() {
                 telegram(information, rest);
             }
         }
+    }
+}
+
+fn typed(text: &[u8]) {
+    let Ok(text) = std::str::from_utf8(text) else { return };
+    if let Ok(address) = text.parse::<Secondary>() {
+        assert_eq!(Secondary::from_wire(address.wire()), address);
+        assert!(address.covers(&address) && Secondary::ANY.covers(&address), "{text:?}");
+        assert_eq!(address.to_string().parse(), Ok(address), "{text:?}");
     }
 }
 
@@ -158,6 +170,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     }
     seeds.push(under(RECEIVED, &[0xE5]));
     seeds.extend(records.iter().map(|record| under(SEALED, record)));
+    let typed = ["12345678", "12345678.ELS.02.07", "1234????.???.FF.07", "12F45678.1EE6"];
+    seeds.extend(typed.map(|text| under(TYPED, text.as_bytes())));
     // Mode 7 with its message counter, and an authentication layer in front: the codes are wrong.
     let mode7 =
         [header.get(..10).unwrap_or_default(), &[0x10, 0x27, 0x51, 0x09, 1, 0, 0, 0], &[0x5A; 16]].concat();

@@ -9,13 +9,19 @@ use crate::{modbus, selected, under};
 
 const MODBUS: u8 = 0;
 const CJT188: u8 = 1;
+const MBUS: u8 = 2;
+
+/// With every key there is.
+const OF_MBUS: &str = "model = \"m\"\nvif_text = \"as-sent\"\n[[keep]]\nquantity = \"volume\"\nstorage = 1\nname = \"n\"\n\
+                       [[keep]]\nquantity = \"volume-flow\"\nfunction = \"maximum\"\ntariff = \"any\"\nsubunit = 2\n";
 
 /// Looks at one input.
 pub fn run(data: &[u8]) {
     let Some((selector, rest)) = selected(data) else { return };
     let Ok(text) = std::str::from_utf8(rest) else { return };
-    match selector % 2 {
+    match selector % 3 {
         MODBUS => of_modbus(text),
+        MBUS => weir_mbus::Profile::parse(text).err().iter().for_each(|faults| have_places(faults, text)),
         _ => weir_cjt188::Profile::parse(text).err().iter().for_each(|faults| have_places(faults, text)),
     }
 }
@@ -50,7 +56,8 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let shipped = weir_modbus::profiles::names().filter_map(weir_modbus::profiles::text);
     let dialects = weir_cjt188::Profile::BUILT_IN.iter().map(|(_, text)| *text);
     let modbus = shipped.map(|text| under(MODBUS, &bare(text)));
-    modbus.chain(dialects.map(|text| under(CJT188, &bare(text)))).collect()
+    let dialects = dialects.map(|text| under(CJT188, &bare(text)));
+    modbus.chain(dialects).chain([under(MBUS, OF_MBUS.as_bytes())]).collect()
 }
 
 fn bare(text: &str) -> Vec<u8> {

@@ -8,6 +8,8 @@ use clap::{Subcommand, ValueEnum};
 
 use super::show::columns;
 use super::{Exit, fail, tell};
+use weir_meter::selection::{ANY, Which, functions};
+
 use crate::config::{Profile, ProfileDriver, check_profile};
 
 #[derive(Debug, Subcommand)]
@@ -34,6 +36,7 @@ pub(super) enum Command {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Driver {
+    Mbus,
     Modbus,
     Cjt188,
 }
@@ -41,6 +44,7 @@ pub(super) enum Driver {
 impl From<Driver> for ProfileDriver {
     fn from(driver: Driver) -> Self {
         match driver {
+            Driver::Mbus => Self::Mbus,
             Driver::Modbus => Self::Modbus,
             Driver::Cjt188 => Self::Cjt188,
         }
@@ -65,6 +69,7 @@ fn check(file: &Path, driver: Option<ProfileDriver>) -> Exit {
     match &outcome.profile {
         Some(profile) => {
             let read = match profile {
+                Profile::Mbus(profile) => kept(profile),
                 Profile::Modbus(profile) => registers(profile),
                 Profile::Cjt188(profile) => dialect(profile),
             };
@@ -74,6 +79,42 @@ fn check(file: &Path, driver: Option<ProfileDriver>) -> Exit {
             eprint!("{}", outcome.report(std::io::stderr().is_terminal()));
             Exit::Usage
         }
+    }
+}
+
+/// What is forwarded of what the meter sends; that it is sent, only the meter can tell.
+fn kept(profile: &weir_mbus::Profile) -> String {
+    let model = profile.model.escape_debug();
+    let vif_text = profile.vif_text.unwrap_or_default();
+    let order =
+        weir_mbus::VifText::WORDS.iter().find(|(_, known)| *known == vif_text).map_or("", |(word, _)| word);
+    let text = format!("driver  mbus\nmodel   {model}\ntexts   {order}\n\n");
+    let Some(selection) = &profile.selection else {
+        return text + "Everything that the meter sends is forwarded.\n";
+    };
+    let rows: Vec<[String; 6]> = selection
+        .entries()
+        .iter()
+        .map(|keep| {
+            let function = functions().into_iter().find(|(_, known)| *known == keep.function);
+            let name = keep.name.as_deref().unwrap_or_default().escape_debug().to_string();
+            [
+                keep.quantity.to_string(),
+                function.map_or("", |(word, _)| word).to_owned(),
+                which(&keep.storage),
+                which(&keep.tariff),
+                which(&keep.subunit),
+                name,
+            ]
+        })
+        .collect();
+    text + &columns(["value", "function", "storage", "tariff", "subunit", "name"].map(str::to_owned), &rows)
+}
+
+fn which(which: &Which<impl ToString>) -> String {
+    match which {
+        Which::Any => ANY.to_owned(),
+        Which::Only(this) => this.to_string(),
     }
 }
 

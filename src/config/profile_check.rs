@@ -13,6 +13,8 @@ use super::source::{Place, Sources};
 /// The drivers that have profiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProfileDriver {
+    /// What a utility wants of the meters of one model.
+    Mbus,
     /// Register profiles.
     Modbus,
     /// Dialects.
@@ -22,6 +24,8 @@ pub enum ProfileDriver {
 /// A good profile.
 #[derive(Clone, Debug)]
 pub enum Profile {
+    /// Of an M-Bus meter.
+    Mbus(Box<weir_mbus::Profile>),
     /// Of the registers of a Modbus meter.
     Modbus(Box<weir_modbus::Profile>),
     /// Of a CJ/T 188 dialect.
@@ -68,6 +72,9 @@ fn of_text(
     // A profile holds no secrets, so all of it may be shown.
     findings.sources.show(file, text.to_owned());
     let parsed = match driver.unwrap_or_else(|| told_by_its_keys(text)) {
+        ProfileDriver::Mbus => {
+            weir_mbus::Profile::parse(text).map(|profile| Profile::Mbus(Box::new(profile)))
+        }
         ProfileDriver::Modbus => {
             weir_modbus::Profile::parse(text).map(|profile| Profile::Modbus(Box::new(profile)))
         }
@@ -88,11 +95,13 @@ fn note(faults: &[ProfileFault], file: usize, findings: &mut Findings) {
     }
 }
 
-/// Only a register profile has tables of values, and a dialect has no model.
+/// Each has keys that no other has; a model by itself is more likely the beginning of a register profile.
 fn told_by_its_keys(text: &str) -> ProfileDriver {
     let (document, _) = DeTable::parse_recoverable(text);
-    let of_modbus = ["model", "value", "map", "identity", "serial", "timing"];
-    if of_modbus.iter().any(|key| document.get_ref().contains_key(*key)) {
+    let has = |keys: &[&str]| keys.iter().any(|key| document.get_ref().contains_key(*key));
+    if has(&["keep", "vif_text"]) {
+        ProfileDriver::Mbus
+    } else if has(&["model", "value", "map", "identity", "serial", "timing"]) {
         ProfileDriver::Modbus
     } else {
         ProfileDriver::Cjt188

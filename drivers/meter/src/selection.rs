@@ -183,6 +183,11 @@ impl Selection {
         if faults.is_empty() { Ok(Self(keep)) } else { Err(faults) }
     }
 
+    /// The entries, in the order in which values are forwarded.
+    pub fn entries(&self) -> &[Keep] {
+        &self.0
+    }
+
     /// The values that are forwarded: entry by entry what it takes, in the meter's order, each once and with the name of
     /// the first entry that takes it.
     ///
