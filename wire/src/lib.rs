@@ -10,16 +10,20 @@
 //!
 //! What this crate deliberately does not do: talk to anything, read a clock, or know how an id is made.
 
+mod command;
 mod event;
 mod names;
 mod number;
+mod outcome;
 mod reading;
 pub mod stored;
 mod value;
 
+pub use command::{Command, Tariff, TariffStep};
 pub use event::{Event, EventKind, GapCause, GapOfMeter};
-pub use names::{Function, Medium, Quantity, Unit, Valve};
+pub use names::{Action, CommandState, Function, Medium, Quantity, Reason, Unit, Valve};
 pub use number::{Number, NumberError};
+pub use outcome::{Observed, Outcome};
 pub use reading::{Answer, Clock, Identity, Reading, Status};
 pub use value::{Content, Raw, Value};
 
@@ -27,3 +31,9 @@ pub use value::{Content, Raw, Value};
 pub const SCHEMA_READING: &str = "reading/1";
 /// The `weir-schema` header of an event.
 pub const SCHEMA_EVENT: &str = "event/1";
+/// The `weir-schema` header of a command.
+pub const SCHEMA_COMMAND: &str = "command/1";
+/// The `weir-schema` header of an outcome.
+pub const SCHEMA_OUTCOME: &str = "outcome/1";
+/// The `typ` of a command's JWS header.
+pub const COMMAND_TYP: &str = "weir-command+jws";

@@ -234,6 +234,65 @@ words! {
     }
 }
 
+words! {
+    /// What a command orders.
+    Action {
+        1 ValveOpen "valve.open",
+        2 ValveClose "valve.close",
+        3 TariffSet "tariff.set",
+        4 ClockSet "clock.set",
+        5 ReadNow "read.now",
+    }
+}
+
+words! {
+    /// What has become of a command.
+    CommandState {
+        1 Accepted "accepted",
+        2 Started "started",
+        3 Done "done",
+        4 Unverified "unverified",
+        5 Failed "failed",
+        6 Unknown "unknown",
+        7 Rejected "rejected",
+        8 Expired "expired",
+    }
+}
+
+impl CommandState {
+    /// Whether nothing comes after it.
+    pub fn is_final(&self) -> bool {
+        !matches!(self, Self::Accepted | Self::Started)
+    }
+}
+
+words! {
+    /// Why a command did not end as it was ordered.
+    Reason {
+        1 NotAuthorised "not-authorised",
+        2 WrongGateway "wrong-gateway",
+        3 UnknownMeter "unknown-meter",
+        4 NotSupported "not-supported",
+        5 Duplicate "duplicate",
+        6 Superseded "superseded",
+        7 ClockNotTrusted "clock-not-trusted",
+        8 Stale "stale",
+        9 Precondition "precondition",
+        10 LimitReached "limit-reached",
+        11 Locked "locked",
+        12 Stopped "stopped",
+        13 WrongMeter "wrong-meter",
+        14 NoIdentity "no-identity",
+        15 LineLent "line-lent",
+        16 Silent "silent",
+        17 Garbled "garbled",
+        18 Refused "refused",
+        19 LineDown "line-down",
+        20 ValveFault "valve-fault",
+        21 Interrupted "interrupted",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -261,7 +320,7 @@ mod tests {
 
     #[test]
     fn every_word_is_found_by_its_code_and_by_its_text_and_shares_neither() {
-        assert_sound!(Quantity, Unit, Function, Medium, Valve);
+        assert_sound!(Quantity, Unit, Function, Medium, Valve, Action, CommandState, Reason);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod fault;
 mod framing;
+mod order;
 mod profile;
 #[cfg(feature = "scripted")]
 pub mod scripted;
@@ -16,9 +17,10 @@ mod serial;
 pub use async_trait::async_trait;
 pub use fault::Fault;
 pub use framing::{Ask, Recognised};
+pub use order::{Course, Order, Unsupported, ValveOrder};
 pub use profile::ProfileFault;
 pub use serial::{Parity, Serial, StopBits, Timing};
-pub use weir_wire::Answer;
+pub use weir_wire::{Answer, Observed};
 
 /// One meter, spoken to in its protocol.
 ///
@@ -54,6 +56,43 @@ pub trait Driver: Send {
     fn decode(&self, request: &[u8], answer: &[u8]) -> Option<Result<Answer, Fault>> {
         let _ = (request, answer);
         None
+    }
+
+    /// Whether this meter can be told this, and how it runs its course. Asks nobody.
+    ///
+    /// # Errors
+    /// [`Unsupported`], also for what the meter's own form cannot hold exactly.
+    fn course(&self, order: &Order) -> Result<Course, Unsupported> {
+        let _ = order;
+        Err(Unsupported::new(format!("a {} meter takes no orders here", self.name())))
+    }
+
+    /// Tells the meter, and gives what its answer shows, which is often still the state before.
+    ///
+    /// The order itself goes out in one request. The line is the caller's to set so that it repeats nothing.
+    ///
+    /// # Errors
+    /// [`Fault::Refused`] when the meter said no, or when nothing was sent because of [`Driver::course`]. After all others
+    /// nobody knows whether it has obeyed.
+    async fn carry_out(&mut self, line: &mut dyn Line, order: &Order) -> Result<Observed, Fault> {
+        let _ = line;
+        let why = self.course(order).err().map_or_else(|| "not known how".to_owned(), |error| error.why);
+        Err(Fault::Refused { why })
+    }
+
+    /// Looks at what the meter shows of what this order is about. Changes nothing and may be repeated.
+    ///
+    /// # Errors
+    /// A [`Fault`].
+    async fn observe(&mut self, line: &mut dyn Line, order: &Order) -> Result<Observed, Fault> {
+        let _ = order;
+        let answer = self.read(line).await?;
+        Ok(Observed {
+            valve: answer.status.valve,
+            meter_time: answer.meter_time,
+            tariff: None,
+            number: answer.identity.number,
+        })
     }
 }
 
