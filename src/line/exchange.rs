@@ -22,6 +22,7 @@ use super::config;
 use super::config::Rs485;
 use super::port::Port;
 use super::trace::{FrameKind, Tap};
+use super::visit::Waiters;
 use crate::clock::{Alarm, Moment, now};
 use crate::limits::{
     FRAME_BYTES_MAX, LINE_TURN, PAUSE_IN_FRAME, REPEATS_MAX, REQUEST_BYTES_HEARD_MAX, SILENCE_WAIT_MAX,
@@ -230,6 +231,11 @@ pub(super) struct Exchange<'a> {
     wire: &'a mut Wire,
     manner: Manner,
     stopping: &'a watch::Receiver<bool>,
+    /// Whose turn it is as soon as no exchange is under way; `None` for those who yield to nobody.
+    pub(super) yields_to: Option<Waiters>,
+    /// It has yielded: what the driver makes of that is not the meter's fault.
+    pub(super) yielded: bool,
+    begun: bool,
     /// Repeats that were made.
     pub(super) repeated: u32,
     /// The answers' bytes, one frame after the other.
@@ -239,6 +245,9 @@ pub(super) struct Exchange<'a> {
 #[async_trait]
 impl Line for Exchange<'_> {
     async fn exchange(&mut self, ask: Ask<'_>) -> Result<Vec<u8>, Fault> {
+        if std::mem::replace(&mut self.begun, true) {
+            self.yield_if_wanted()?;
+        }
         self.wire.rest(std::mem::take(&mut self.manner.request_delay)).await;
         let Timing { silence, silence_before_repeat, .. } = self.manner.timing;
         let mut owed = silence;
@@ -259,6 +268,7 @@ impl Line for Exchange<'_> {
             if tries_left == 0 || *self.stopping.borrow() {
                 return Err(fault);
             }
+            self.yield_if_wanted()?;
             owed = silence.max(silence_before_repeat);
             self.repeated += 1;
         }
@@ -285,7 +295,25 @@ impl Line for Exchange<'_> {
 impl<'a> Exchange<'a> {
     /// The line for one poll. No repeat is begun once `stopping` is true.
     pub(super) fn new(wire: &'a mut Wire, manner: Manner, stopping: &'a watch::Receiver<bool>) -> Self {
-        Self { wire, manner, stopping, repeated: 0, frames: Vec::new() }
+        Self {
+            wire,
+            manner,
+            stopping,
+            yields_to: None,
+            yielded: false,
+            begun: false,
+            repeated: 0,
+            frames: Vec::new(),
+        }
+    }
+
+    /// Between two requests of a poll, a repeat included.
+    fn yield_if_wanted(&mut self) -> Result<(), Fault> {
+        self.yielded = self.yields_to.as_ref().is_some_and(Waiters::any);
+        if self.yielded {
+            return Err(Fault::LineDown { why: "yields to a visit".into() });
+        }
+        Ok(())
     }
 
     /// The silence that ends a damaged frame: what the protocol calls one, and at least the 3.5 characters of Modbus,

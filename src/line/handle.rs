@@ -12,6 +12,7 @@ use super::job::{Job, JobError, JobRequest, Returning};
 use super::status::LineStatus;
 use super::task::Request;
 use super::trace::{Tap, Watching};
+use super::visit::{Returning as VisitReturning, Visit, VisitError, VisitRequest, Waiters};
 use crate::clock::{self, Moment};
 use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX};
 use crate::pulse::Pulse;
@@ -24,6 +25,8 @@ pub struct Handle {
     pub(super) permits: Arc<Semaphore>,
     pub(super) job_permits: Arc<Semaphore>,
     pub(super) watch_permits: Arc<Semaphore>,
+    pub(super) visit_permits: Arc<Semaphore>,
+    pub(super) waiters: Waiters,
     pub(super) tap: Tap,
     pub(super) status: watch::Receiver<LineStatus>,
     pub(super) started: Moment,
@@ -122,6 +125,21 @@ impl Handle {
         let request = Request::Run(JobRequest { job, asker, _permit: permit });
         self.requests.send(request).await.map_err(|_| JobError::Stopped)?;
         answer.await.unwrap_or(Err(JobError::Stopped))
+    }
+
+    /// Visits a meter: ahead of every read and poll, as soon as no exchange is under way.
+    ///
+    /// # Errors
+    /// See [`VisitError`].
+    pub async fn visit<V: Visit>(&self, meter: &str, visit: V) -> Result<V::Output, VisitError> {
+        let unknown = || VisitError::UnknownMeter { meter: meter.to_owned(), line: self.name() };
+        let meter = *self.meters.get(meter).ok_or_else(unknown)?;
+        let permit = Arc::clone(&self.visit_permits).try_acquire_owned().map_err(|_| VisitError::Busy)?;
+        let (reply, answer) = oneshot::channel();
+        let visit = Box::new(VisitReturning { visit, reply: Some(reply) });
+        let request = VisitRequest { meter, visit, waiting: self.waiters.wait(), _permit: permit };
+        self.requests.send(Request::Visit(request)).await.map_err(|_| VisitError::Stopped)?;
+        answer.await.unwrap_or(Err(VisitError::Stopped))
     }
 
     /// Watches what passes on the line; `None` when [`LINE_WATCHERS_MAX`](crate::limits::LINE_WATCHERS_MAX) do so already.

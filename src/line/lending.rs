@@ -2,7 +2,8 @@
 //!
 //! The job and the task's own housekeeping run side by side in the one task. So the pulse beats, receipts are looked at,
 //! figures are published, and slots pass as on any busy line: a meter has one poll that is due, older ones count as
-//! missed. Reads that are asked for are refused, since a person waits for them. The job ends by itself, or is told to end when
+//! missed. Reads and visits that are asked for are refused: a person waits for the one, the command path tries the
+//! other again. The job ends by itself, or is told to end when
 //! its time is up or the line stops and is dropped if it does not within [`LINE_STOP_MAX`]; it is dropped at once when
 //! nobody waits for it any more.
 //!
@@ -19,6 +20,7 @@ use super::exchange::Wire;
 use super::handle::ReadError;
 use super::job::{JobError, JobRequest, Lent};
 use super::task::{Connection, Request, Task};
+use super::visit::VisitError;
 use crate::clock;
 use crate::limits::{LINE_LENT_MAX, LINE_STOP_MAX, LINE_TURN};
 
@@ -126,6 +128,7 @@ impl Task {
             self.queue.refresh(wall, now);
             self.publish(wall, now);
             let to = self.connection.lent_to().unwrap_or_default().to_owned();
+            self.refuse_visits(&VisitError::Lent { to: to.clone() });
             for request in self.queue.take_asked() {
                 request.answer(Err(ReadError::Lent { to: to.clone() }));
             }
@@ -134,6 +137,7 @@ impl Task {
                 Some(request) = self.incoming.recv() => match request {
                     Request::Read(request) => request.answer(Err(ReadError::Lent { to })),
                     Request::Run(mut request) => request.job.fail(JobError::Lent { to }),
+                    Request::Visit(mut request) => request.visit.fail(VisitError::Lent { to }),
                 },
                 () = tokio::time::sleep(LINE_TURN) => {}
             }

@@ -22,7 +22,8 @@
 //! ```
 //!
 //! There is one writer of all of it, the task (`task`, `poll`); other rooms hold a [`Handle`], through which they ask
-//! for reads, run a [`Job`] on the line in place of its polls (`lending`), and look at snapshots. The rules are in files that hold neither clock nor port: `schedule` (when a meter is
+//! for reads, make a [`Visit`] to a meter ahead of all polls (`visit`: the command path), run a [`Job`] on the line in place of
+//! its polls (`lending`), and look at snapshots. The rules are in files that hold neither clock nor port: `schedule` (when a meter is
 //! due), `queue` (whose turn it is), `health` (back-off and events), `budget` (battery). All waiting for bytes is in
 //! `exchange`, all opening and setting of ports in `port`, and `delivery` hands over to the outbox.
 
@@ -46,6 +47,7 @@ mod status;
 mod task;
 mod tool;
 mod trace;
+mod visit;
 
 pub use config::{Config, Meter, Port, Rs485};
 pub use handle::{Handle, ReadError};
@@ -56,6 +58,7 @@ pub use pass_through::{Fixed, PassThrough};
 pub use status::{Counters, LastFault, LastReading, LineStatus, MeterStatus};
 pub use task::start;
 pub use trace::{Frame, FrameKind, Shown, Watching};
+pub use visit::{AtMeter, Exchanged, Visit, VisitError};
 
 #[cfg(test)]
 mod tests;

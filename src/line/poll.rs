@@ -22,6 +22,8 @@ struct Done {
     repeated: u32,
     frames: Vec<u8>,
     began: Moment,
+    /// It made room for a visit.
+    yielded: bool,
 }
 
 impl Task {
@@ -46,6 +48,7 @@ impl Task {
         self.count(&pick, &done);
         match done.result {
             Ok(answer) => self.answered(pick, answer, done.frames).await,
+            Err(_) if done.yielded => self.queue.give_way(pick),
             Err(Fault::LineDown { why }) => self.cut_short(pick, why).await,
             Err(fault) => {
                 let may_repeat = puts_back && pick.requests < repeats && !*self.stopping.borrow();
@@ -72,16 +75,18 @@ impl Task {
         };
         let mut exchange =
             Exchange::new(wire, super::exchange::Manner { repeats, ..manner.clone() }, &self.stopping);
+        exchange.yields_to = Some(self.waiters.clone());
         let result = tokio::select! {
             biased;
             result = driver.read(&mut exchange) => result,
             () = too_long => Err(Fault::LineDown { why: "line is being stopped".into() }),
         };
-        let (repeated, frames) = (exchange.repeated, std::mem::take(&mut exchange.frames));
+        let (repeated, yielded) = (exchange.repeated, exchange.yielded);
+        let frames = std::mem::take(&mut exchange.frames);
         self.busy += clock::now().since(began);
         let passed = usize::try_from(wire.bytes.saturating_sub(bytes_before)).unwrap_or(usize::MAX);
         self.wire_time += serial.characters(passed);
-        Some(Done { result, repeated, frames, began })
+        Some(Done { result, repeated, frames, began, yielded })
     }
 
     fn count(&mut self, pick: &Pick<ReadRequest>, done: &Done) {
@@ -223,7 +228,7 @@ impl Task {
         }
     }
 
-    async fn is_alive(&mut self, meter: usize) {
+    pub(super) async fn is_alive(&mut self, meter: usize) {
         let Some(station) = self.stations.get_mut(meter) else { return };
         if station.health.answered() == Some(Change::Back) {
             let (line, meter) = (self.name.clone(), station.status.id.clone());

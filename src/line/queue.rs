@@ -218,11 +218,25 @@ impl<T> Queue<T> {
         meter.due = Some(Due { slot, turn, requests: 0, was_polled: false });
     }
 
+    /// Puts back a poll that made room for something more urgent.
+    pub(super) fn give_way(&mut self, pick: Pick<T>) {
+        let Pick { meter, requests, cause } = pick;
+        match cause {
+            Cause::Asked(by) => self.asked.push_front(Asked { meter, requests, by }),
+            Cause::Slot { slot, turn } => self.postpone(meter, slot, turn),
+        }
+    }
+
     /// Nobody may ask this meter before that.
     pub(super) fn rest(&mut self, meter: usize, until: Moment) {
         if let Some(meter) = self.meters.get_mut(meter) {
             meter.rests_until = until;
         }
+    }
+
+    /// Until when nobody may ask this meter.
+    pub(super) fn rests_until(&self, meter: usize) -> Moment {
+        self.meters.get(meter).map_or(Moment::from_boot(Duration::ZERO), |meter| meter.rests_until)
     }
 
     /// The meter answered: it is polled at its slots again, and a slot that was kept open for a probe is closed.

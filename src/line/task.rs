@@ -4,7 +4,7 @@
 //! makes one poll, or waits at most [`LINE_TURN`]. The waiting for bytes is in `exchange`, the rules are in the pure
 //! `queue`, `health` and `budget`; what a poll's end means is decided here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,9 +26,12 @@ use super::register::Registers;
 use super::schedule::Schedule;
 use super::status::{LineStatus, MeterStatus};
 use super::trace::Tap;
+use super::visit::{VisitError, VisitRequest, Waiters};
 use crate::clock::{self, Moment};
 use crate::event;
-use crate::limits::{LINE_REQUESTS_MAX, LINE_TURN, LINE_WATCHERS_MAX, REOPEN_WAIT_MAX, REOPEN_WAIT_MIN};
+use crate::limits::{
+    LINE_REQUESTS_MAX, LINE_TURN, LINE_VISITS_MAX, LINE_WATCHERS_MAX, REOPEN_WAIT_MAX, REOPEN_WAIT_MIN,
+};
 use crate::outbox::Outbox;
 use crate::pulse::Pulse;
 
@@ -36,8 +39,8 @@ use crate::pulse::Pulse;
 /// down, and is tried again.
 pub fn start(config: Config, outbox: Outbox) -> Handle {
     let pulse = Pulse::new(format!("line {}", config.name));
-    // One place more than reads may wait: for a job.
-    let (requests, incoming) = mpsc::channel(LINE_REQUESTS_MAX + 1);
+    // Places for the reads and visits that may wait, and for a job.
+    let (requests, incoming) = mpsc::channel(LINE_REQUESTS_MAX + LINE_VISITS_MAX + 1);
     let (stop, stopping) = watch::channel(false);
     let (publisher, status) = watch::channel(first_status(&config));
     let meters = config.meters.iter().enumerate().map(|(index, meter)| (meter.id.clone(), index)).collect();
@@ -49,6 +52,8 @@ pub fn start(config: Config, outbox: Outbox) -> Handle {
         permits: Arc::new(Semaphore::new(LINE_REQUESTS_MAX)),
         job_permits: Arc::new(Semaphore::new(1)),
         watch_permits: Arc::new(Semaphore::new(LINE_WATCHERS_MAX)),
+        visit_permits: Arc::new(Semaphore::new(LINE_VISITS_MAX)),
+        waiters: task.waiters.clone(),
         tap: task.tap.clone(),
         status,
         started: clock::now(),
@@ -108,12 +113,16 @@ pub(super) struct Task {
     tap: Tap,
     /// Waits for its turn. There is one at a time.
     job: Option<JobRequest>,
+    /// Wait for their turn, in the order in which they came.
+    pub(super) visits: VecDeque<VisitRequest>,
+    pub(super) waiters: Waiters,
 }
 
 /// What other rooms want of a line.
 pub(super) enum Request {
     Read(ReadRequest),
     Run(JobRequest),
+    Visit(VisitRequest),
 }
 
 /// The port, or the wait for it.
@@ -186,6 +195,8 @@ impl Task {
             pulse,
             tap: Tap::new(),
             job: None,
+            visits: VecDeque::new(),
+            waiters: Waiters::default(),
         }
     }
 
@@ -203,6 +214,10 @@ impl Task {
                 self.idle(self.opens_at().min(now + LINE_TURN)).await;
                 continue;
             }
+            if let Some(visit) = self.next_visit(now) {
+                self.visit(visit).await;
+                continue;
+            }
             let is_paused = self.delivery.paused().is_some();
             let asked = self.queue.pick_asked(now);
             if asked.is_none()
@@ -214,7 +229,10 @@ impl Task {
             match asked.or_else(|| if is_paused { None } else { self.queue.pick_due(now) }) {
                 Some(pick) => self.poll(pick).await,
                 None if is_paused => self.idle(now + LINE_TURN).await,
-                None => self.idle(self.queue.idle_until(wall, now, now + LINE_TURN)).await,
+                None => {
+                    let latest = self.next_visit_at().map_or(now + LINE_TURN, |at| at.min(now + LINE_TURN));
+                    self.idle(self.queue.idle_until(wall, now, latest)).await;
+                }
             }
         }
         self.publish(clock::wall(), clock::now());
@@ -232,6 +250,7 @@ impl Task {
         match request {
             Request::Read(request) => self.queue.ask(request.meter, request),
             Request::Run(request) => self.job = Some(request),
+            Request::Visit(request) => self.visits.push_back(request),
         }
     }
 
@@ -245,6 +264,7 @@ impl Task {
     /// What was asked for is not kept waiting for a port that may be gone for long.
     fn refuse_requests(&mut self) {
         let why = self.why_down();
+        self.refuse_visits(&VisitError::LineDown { why: why.clone() });
         if let Some(mut request) = self.job.take() {
             request.job.fail(JobError::LineDown { why: why.clone() });
         }

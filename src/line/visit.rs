@@ -1,0 +1,308 @@
+//! What the command path does at one meter: a visit, on the same queue as the polls and ahead of all of them.
+//!
+//! A visit has the meter's own driver and the line for as long as it runs, and nothing else happens on the line
+//! meanwhile. It never interrupts an exchange: a poll under way makes no further request once a visit waits, and is made
+//! again later. So a visit waits for one exchange at most, and for the meter's late window where that is not over.
+//!
+//! It sees an [`AtMeter`]: reads are repeated as the line's are, an order goes out once. Every exchange is kept, with its
+//! bytes, for whoever must be able to show what was done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use weir_meter::{Answer, Ask, Course, Driver, Fault, Line, Observed, Order, Unsupported, async_trait};
+
+use super::exchange::{Exchange, Manner, Wire};
+use super::task::{Connection, Station, Task};
+use crate::clock::{self, Moment};
+use crate::limits::LINE_STOP_MAX;
+
+/// Something that is done at one meter.
+///
+/// [`run`](Self::run) is dropped, wherever it waits, when the line stops and it has not returned after
+/// [`LINE_STOP_MAX`](crate::limits::LINE_STOP_MAX). It has to be quick: the line waits for it.
+#[async_trait]
+pub trait Visit: Send + 'static {
+    /// What comes of it.
+    type Output: Send + 'static;
+
+    /// Does it.
+    async fn run(&mut self, meter: &mut AtMeter<'_>) -> Self::Output;
+}
+
+/// Why a visit was not made, or not to its end.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VisitError {
+    /// The meter is not on this line.
+    #[error("no meter {meter:?} on line {line:?}")]
+    UnknownMeter {
+        /// The id that was asked for.
+        meter: String,
+        /// The line's name.
+        line: String,
+    },
+    /// As many visits as may wait do so.
+    #[error("line is busy with other visits")]
+    Busy,
+    /// Somebody has the line for a while. Nothing was done.
+    #[error("line is lent: {to}")]
+    Lent {
+        /// What for.
+        to: String,
+    },
+    /// The port is not open. Nothing was done.
+    #[error("line down: {why}")]
+    LineDown {
+        /// The operating system's reason.
+        why: String,
+    },
+    /// The line has stopped, perhaps in the middle of it.
+    #[error("line has stopped")]
+    Stopped,
+}
+
+/// One exchange of a visit, as it passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchanged {
+    /// The request's bytes.
+    pub request: Vec<u8>,
+    /// The answer's, or why there is none.
+    pub answer: Result<Vec<u8>, Fault>,
+    /// How often the request was repeated.
+    pub repeats: u32,
+}
+
+/// A meter during a visit.
+pub struct AtMeter<'a> {
+    driver: &'a mut dyn Driver,
+    wire: &'a mut Wire,
+    manner: Manner,
+    stopping: &'a watch::Receiver<bool>,
+    exchanges: Vec<Exchanged>,
+    /// How the last thing that was done ended.
+    last: Option<Result<(), Fault>>,
+}
+
+impl AtMeter<'_> {
+    /// Reads the meter as a poll does.
+    ///
+    /// # Errors
+    /// A [`Fault`].
+    pub async fn read(&mut self) -> Result<Answer, Fault> {
+        let (driver, mut line) = self.line(self.manner.repeats);
+        let result = driver.read(&mut line).await;
+        self.last = Some(result.as_ref().map(drop).map_err(Clone::clone));
+        result
+    }
+
+    /// Whether the meter can be told this; see [`Driver::course`].
+    ///
+    /// # Errors
+    /// [`Unsupported`].
+    pub fn course(&self, order: &Order) -> Result<Course, Unsupported> {
+        self.driver.course(order)
+    }
+
+    /// Tells the meter, with no request repeated; see [`Driver::carry_out`].
+    ///
+    /// # Errors
+    /// A [`Fault`]. Unless it is [`Fault::Refused`] the meter may have obeyed.
+    pub async fn carry_out(&mut self, order: &Order) -> Result<Observed, Fault> {
+        let (driver, mut line) = self.line(0);
+        let result = driver.carry_out(&mut line, order).await;
+        self.last = Some(result.as_ref().map(drop).map_err(Clone::clone));
+        result
+    }
+
+    /// Looks at what the meter shows of this order; see [`Driver::observe`].
+    ///
+    /// # Errors
+    /// A [`Fault`].
+    pub async fn observe(&mut self, order: &Order) -> Result<Observed, Fault> {
+        let (driver, mut line) = self.line(self.manner.repeats);
+        let result = driver.observe(&mut line, order).await;
+        self.last = Some(result.as_ref().map(drop).map_err(Clone::clone));
+        result
+    }
+
+    /// The exchanges since this was last asked.
+    pub fn take_exchanges(&mut self) -> Vec<Exchanged> {
+        std::mem::take(&mut self.exchanges)
+    }
+
+    fn line(&mut self, repeats: u32) -> (&mut dyn Driver, Recorder<'_>) {
+        let manner = Manner { repeats, ..self.manner.clone() };
+        let exchange = Exchange::new(self.wire, manner, self.stopping);
+        (self.driver, Recorder { exchange, exchanges: &mut self.exchanges })
+    }
+}
+
+/// The line, with a memory.
+struct Recorder<'a> {
+    exchange: Exchange<'a>,
+    exchanges: &'a mut Vec<Exchanged>,
+}
+
+#[async_trait]
+impl Line for Recorder<'_> {
+    async fn exchange(&mut self, ask: Ask<'_>) -> Result<Vec<u8>, Fault> {
+        let (request, repeated) = (ask.request.to_vec(), self.exchange.repeated);
+        let answer = self.exchange.exchange(ask).await;
+        let repeats = self.exchange.repeated.saturating_sub(repeated);
+        self.exchanges.push(Exchanged { request, answer: answer.clone(), repeats });
+        answer
+    }
+
+    async fn hear(&mut self, request: &[u8]) -> Result<Vec<u8>, Fault> {
+        let answer = self.exchange.hear(request).await;
+        self.exchanges.push(Exchanged { request: request.to_vec(), answer: answer.clone(), repeats: 0 });
+        answer
+    }
+}
+
+/// A visit on its way to the line's task.
+pub(super) struct VisitRequest {
+    pub(super) meter: usize,
+    pub(super) visit: Box<dyn AnyVisit>,
+    /// Counts among those that wait.
+    pub(super) waiting: Waiting,
+    /// Held until the visit is over, which bounds how many there are.
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// How many visits wait for a line: its polls look at it between two exchanges.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waiters(Arc<AtomicUsize>);
+
+impl Waiters {
+    /// One more, until what is returned is dropped.
+    pub(super) fn wait(&self) -> Waiting {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Waiting(Arc::clone(&self.0))
+    }
+
+    /// Whether there is one.
+    pub(super) fn any(&self) -> bool {
+        self.0.load(Ordering::Acquire) > 0
+    }
+}
+
+pub(super) struct Waiting(Arc<AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A visit together with the way back for what comes of it.
+#[async_trait]
+pub(super) trait AnyVisit: Send {
+    async fn run(&mut self, meter: &mut AtMeter<'_>);
+    /// It was not made, or not to its end.
+    fn fail(&mut self, error: VisitError);
+}
+
+pub(super) struct Returning<V: Visit> {
+    pub(super) visit: V,
+    pub(super) reply: Option<oneshot::Sender<Result<V::Output, VisitError>>>,
+}
+
+impl<V: Visit> Returning<V> {
+    /// Whoever asked may have gone.
+    fn answer(&mut self, result: Result<V::Output, VisitError>) {
+        if let Some(reply) = self.reply.take() {
+            let _ = reply.send(result);
+        }
+    }
+}
+
+#[async_trait]
+impl<V: Visit> AnyVisit for Returning<V> {
+    async fn run(&mut self, meter: &mut AtMeter<'_>) {
+        let output = self.visit.run(meter).await;
+        self.answer(Ok(output));
+    }
+
+    fn fail(&mut self, error: VisitError) {
+        self.answer(Err(error));
+    }
+}
+
+impl Task {
+    /// Makes the visit and sees to what its exchanges say about the meter and the line.
+    pub(super) async fn visit(&mut self, request: VisitRequest) {
+        let VisitRequest { meter: index, mut visit, waiting, _permit: permit } = request;
+        drop(waiting);
+        let Connection::Up { wire, .. } = &mut self.connection else {
+            return visit.fail(VisitError::LineDown { why: self.why_down() });
+        };
+        let Some(Station { driver, manner, status, budget, .. }) = self.stations.get_mut(index) else {
+            return;
+        };
+        if let Some(tap) = wire.tap.as_mut().filter(|tap| tap.is_watched()) {
+            tap.about = Some(status.id.as_str().into());
+        }
+        if let Some(budget) = budget {
+            budget.spend(clock::wall(), 1);
+        }
+        let (began, bytes_before, serial) = (clock::now(), wire.bytes, manner.serial);
+        let mut stopping = self.stopping.clone();
+        let too_long = async {
+            if stopping.wait_for(|stop| *stop).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            tokio::time::sleep(LINE_STOP_MAX).await;
+        };
+        let mut meter = AtMeter {
+            driver: driver.as_mut(),
+            wire,
+            manner: manner.clone(),
+            stopping: &self.stopping,
+            exchanges: Vec::new(),
+            last: None,
+        };
+        tokio::select! {
+            biased;
+            () = visit.run(&mut meter) => {}
+            () = too_long => visit.fail(VisitError::Stopped),
+        }
+        let last = meter.last.take();
+        self.busy += clock::now().since(began);
+        let passed = usize::try_from(wire.bytes.saturating_sub(bytes_before)).unwrap_or(usize::MAX);
+        self.wire_time += serial.characters(passed);
+        drop(permit);
+        match last {
+            None => {}
+            Some(Ok(()) | Err(Fault::Refused { .. })) => {
+                self.is_alive(index).await;
+                self.queue.revive(index);
+            }
+            // What a visit finds has no part in the back-off, as with reads that are asked for.
+            Some(Err(Fault::Silent { .. } | Fault::Garbled { .. })) => {
+                self.queue.rest(index, clock::now() + self.late_window(index));
+            }
+            Some(Err(Fault::LineDown { .. })) if *self.stopping.borrow() => {}
+            Some(Err(Fault::LineDown { why })) => self.go_down(why).await,
+        }
+    }
+
+    /// The next visit whose meter may be spoken to.
+    pub(super) fn next_visit(&mut self, now: Moment) -> Option<VisitRequest> {
+        let at = self.visits.iter().position(|visit| self.queue.rests_until(visit.meter) <= now)?;
+        self.visits.remove(at)
+    }
+
+    /// When the next visit may be made, if one waits.
+    pub(super) fn next_visit_at(&self) -> Option<Moment> {
+        self.visits.iter().map(|visit| self.queue.rests_until(visit.meter)).min()
+    }
+
+    /// Nothing is visited for now.
+    pub(super) fn refuse_visits(&mut self, error: &VisitError) {
+        for mut request in self.visits.drain(..) {
+            request.visit.fail(error.clone());
+        }
+    }
+}
