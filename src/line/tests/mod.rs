@@ -1,10 +1,11 @@
 //! The line as a whole: `rules` drives the task's polls by hand with puppets for meters, `running` runs it on real ptys
-//! against the simulator, `late` has a meter that answers late, and `jobs` lends the line. All store into a real outbox.
+//! against the simulator, `late` has a meter that answers late, `jobs` lends the line, and `visits` visits a meter. All store into a real outbox.
 
 mod jobs;
 mod late;
 mod rules;
 mod running;
+mod visits;
 
 use std::time::Duration;
 
