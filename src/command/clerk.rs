@@ -1,0 +1,533 @@
+//! The clerk: the one writer of the journal, and the one who says what may be.
+//!
+//! ```text
+//!   message ─► verified? ─ no ─► counted (nothing is known of its sender)
+//!                 │ yes
+//!                 ├─ seen before ─► its state is told again; other content under its id: duplicate
+//!                 ├─ not fresh, not authorised, older than the meter's last ─► rejected, expired
+//!                 └─► accepted ─ flushed ─► waits for its meter ─► crew ─ may it start? ─ flushed ─► first byte
+//! ```
+//!
+//! It works on a thread of its own, one request after the other, and each answer means that what it says is on flash.
+//! It never waits for a line or for the outbox: a line may be waiting for it.
+//!
+//! The checks are made twice, at arrival and immediately before the start, by the same functions: what was allowed an hour
+//! ago need not be now. Nothing in memory decides whether a write is made: that is the journal's state, and what is
+//! kept here beside it (who works at which meter, how long a challenge holds) can only hold a command back.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use weir_wire::stored::What;
+use weir_wire::{Action, Clock, Command, CommandState, Raw, Reason};
+
+use super::authorise::{Denial, authorise};
+use super::challenge::Challenges;
+use super::closings::Closings;
+use super::config::Rules;
+use super::desk::{End, Origin, Positions, Reception};
+use super::execute::Deadline;
+use super::journal::{Digest, Entry, Journal, Phase, Recovery, Stamp};
+use super::refusals::Refusals;
+use super::stop_switch::StopSwitch;
+use super::teller::{Tell, Teller};
+use super::verify::{Freshness, Refusal, Verified, verify};
+use crate::clock::{self, Moment};
+use crate::event;
+use crate::limits::{COMMANDS_OPEN_MAX, REFUSALS_TOLD_EVERY, REPEATS_TOLD_EVERY};
+use crate::line::Exchanged;
+
+/// Those who go to the meters.
+pub(super) trait Crew: Send {
+    /// Carries out a command that was accepted.
+    fn carry_out(&self, command: Command, deadline: Deadline);
+    /// Finds out what became of one that was started before this start.
+    fn recover(&self, command: Command);
+}
+
+/// The clerk's desk, with everything on it.
+pub(super) struct Clerk<C> {
+    gateway: String,
+    rules: Rules,
+    journal: Journal,
+    stop_switch: StopSwitch,
+    challenges: Challenges,
+    /// Since the last event, and since they were last journalled.
+    refusals: Refusals,
+    unjournalled: Refusals,
+    refusals_told: Moment,
+    /// Read up to here and not journalled.
+    positions: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// Accepted, and nobody works at their meters.
+    waiting: VecDeque<String>,
+    /// Who has somebody at work, and for which command.
+    working: HashMap<String, String>,
+    /// Until when commands may start that were taken by their challenge.
+    by_challenge: HashMap<String, Moment>,
+    /// When the state of a command was last told again.
+    repeated: HashMap<String, Moment>,
+    teller: Teller,
+    crew: C,
+}
+
+impl<C: Crew> Clerk<C> {
+    pub(super) fn new(gateway: String, rules: Rules, journal: Journal, stop_switch: StopSwitch, teller: Teller, crew: C) -> Self {
+        Self {
+            gateway,
+            rules,
+            journal,
+            stop_switch,
+            challenges: Challenges::default(),
+            refusals: Refusals::default(),
+            unjournalled: Refusals::default(),
+            refusals_told: clock::now(),
+            positions: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            working: HashMap::new(),
+            by_challenge: HashMap::new(),
+            repeated: HashMap::new(),
+            teller,
+            crew,
+        }
+    }
+
+    /// Takes up what an earlier start has left: outcomes that are not known to be told, commands without an end.
+    pub(super) fn resume(&mut self) {
+        for (sequence, outcome) in self.journal.state().untold() {
+            self.teller.tell(Tell::Outcome { sequence, outcome });
+        }
+        let unfinished: Vec<(Command, Phase)> = self
+            .journal
+            .state()
+            .unfinished()
+            .map(|open| (open.command.clone(), open.phase))
+            .collect();
+        for (command, phase) in unfinished {
+            let (id, meter) = (command.id.clone(), command.meter.clone());
+            if !self.rules.policy.meters.contains_key(&meter) {
+                let detail = "the meter is not on this gateway any more".to_owned();
+                let (state, reason) = match phase {
+                    Phase::Accepted => (CommandState::Rejected, Reason::UnknownMeter),
+                    _ => (CommandState::Unknown, Reason::Interrupted),
+                };
+                self.finish(&id, End { state, reason: Some(reason), detail, observed: None });
+            } else if phase == Phase::Accepted {
+                self.waiting.push_back(id);
+            } else {
+                tracing::warn!(command = id, meter, "interrupted; the meter is asked what became of it");
+                self.working.insert(meter, id);
+                self.crew.recover(command);
+            }
+        }
+        self.send_out();
+    }
+
+    /// Deals with a message that was handed in.
+    pub(super) fn take(&mut self, message: &[u8], origin: &Origin) -> Reception {
+        let reception = self.consider(message, origin);
+        if let (Origin::Topic { topic, partition, next }, false) =
+            (origin, matches!(reception, Reception::Busy { .. }))
+        {
+            self.positions.entry(topic.clone()).or_default().insert(*partition, *next);
+        }
+        reception
+    }
+
+    fn consider(&mut self, message: &[u8], origin: &Origin) -> Reception {
+        if let Some(why) = self.journal.poisoned() {
+            return Reception::Busy { why: format!("journal: {why}") };
+        }
+        if self.teller.is_behind() {
+            return Reception::Busy { why: "too many outcomes wait for the outbox".into() };
+        }
+        let now = clock::dated();
+        let challenges = self.challenges.good();
+        let fresh = Freshness {
+            gateway: &self.gateway,
+            now: now.wall,
+            is_trusted: now.clock == Clock::Synced,
+            challenges: &challenges,
+            lifetime_max: self.rules.lifetime_max,
+            skew: self.rules.skew,
+        };
+        let (verified, refused) = match verify(message, &self.rules.policy.keys, &fresh) {
+            Ok(verified) => (verified, None),
+            Err(Refusal::Unproven { cause, kid }) => return self.count(cause.as_str(), kid),
+            Err(Refusal::Proven { verified, reason, detail }) => {
+                (*verified, Some((CommandState::Rejected, Some(reason), detail)))
+            }
+            Err(Refusal::Expired { verified }) => {
+                let detail = format!("not_after was {}", verified.command.not_after);
+                (*verified, Some((CommandState::Expired, None, detail)))
+            }
+        };
+        if let Some(known) = self.known(&verified) {
+            return known;
+        }
+        let command = &verified.command;
+        if self.journal.state().has_forgotten(command.not_after) {
+            return self.count("stale", Some(verified.kid));
+        }
+        if self.journal.state().is_full(stamp()) {
+            tracing::error!("no command is taken: as many as can be remembered are still valid or young");
+            return self.count("full", Some(verified.kid));
+        }
+        if let Some((state, reason, detail)) = refused {
+            return self.reject(&verified, state, reason, detail);
+        }
+        if let Err(Denial { reason, detail }) = self.may(&verified) {
+            return self.reject(&verified, CommandState::Rejected, Some(reason), detail);
+        }
+        self.accept(verified, message, origin)
+    }
+
+    fn count(&mut self, cause: &'static str, kid: Option<String>) -> Reception {
+        self.refusals.add(cause, kid.clone());
+        self.unjournalled.add(cause, kid);
+        Reception::Refused { cause: cause.to_owned() }
+    }
+
+    /// What is to be said to a command whose id has been seen.
+    fn known(&mut self, verified: &Verified) -> Option<Reception> {
+        let id = &verified.command.id;
+        let seen = self.journal.state().seen(id)?;
+        let state = seen.state();
+        if seen.digest.0 == verified.digest {
+            let now = clock::now();
+            let told = self.repeated.get(id).copied();
+            self.repeated.retain(|_, at| now.since(*at) < REPEATS_TOLD_EVERY);
+            if told.is_none_or(|at| now.since(at) >= REPEATS_TOLD_EVERY) && self.repeated.len() < COMMANDS_OPEN_MAX {
+                self.repeated.insert(id.clone(), now);
+                self.tell_last(id);
+            } else {
+                self.count("repeated", Some(verified.kid.clone()));
+            }
+            return Some(Reception::Known { id: id.clone(), state });
+        }
+        let detail = "another command under an id that is taken".to_owned();
+        if seen.is_duplicated() {
+            self.count("duplicate", Some(verified.kid.clone()));
+        } else {
+            let entry = Entry::Duplicate { id: id.clone(), digest: Digest(verified.digest), detail: detail.clone() };
+            let id = id.clone();
+            self.write_and_tell(&id, entry);
+        }
+        Some(Reception::Rejected {
+            id: id.clone(),
+            state: CommandState::Rejected,
+            reason: Some(Reason::Duplicate),
+            detail,
+        })
+    }
+
+    /// Everything that may hold a command back besides its freshness.
+    fn may(&self, verified: &Verified) -> Result<(), Denial> {
+        let state = self.journal.state();
+        let command = &verified.command;
+        let is_before_recovery = match state.recovery() {
+            Recovery::Never => false,
+            Recovery::At(at) => command.issued_at <= at,
+            // A challenge of this start is younger than the recovery.
+            Recovery::Unknown => !verified.by_challenge,
+        };
+        if is_before_recovery {
+            let detail = "issued before the journal of commands was recovered".to_owned();
+            return Err(Denial { reason: Reason::Stale, detail });
+        }
+        if state.unfinished().count() >= COMMANDS_OPEN_MAX {
+            let detail = format!("{COMMANDS_OPEN_MAX} commands are open");
+            return Err(Denial { reason: Reason::LimitReached, detail });
+        }
+        self.authorised(verified)?;
+        if moves_valve(&command.action)
+            && state.last_valve(&command.meter).is_some_and(|last| command.issued_at <= last)
+        {
+            let detail = "a valve command for this meter was issued later".to_owned();
+            return Err(Denial { reason: Reason::Superseded, detail });
+        }
+        Ok(())
+    }
+
+    fn authorised(&self, verified: &Verified) -> Result<(), Denial> {
+        let closings: Closings = self.journal.state().closings().collect();
+        authorise(verified, &self.rules.policy, &closings, self.stop_switch.is_set(), clock::wall())
+    }
+
+    fn reject(
+        &mut self,
+        verified: &Verified,
+        state: CommandState,
+        reason: Option<Reason>,
+        detail: String,
+    ) -> Reception {
+        let entry = Entry::Rejected {
+            command: verified.command.clone(),
+            kid: verified.kid.clone(),
+            digest: Digest(verified.digest),
+            state: state.clone(),
+            reason: reason.clone(),
+            detail: detail.clone(),
+        };
+        let id = verified.command.id.clone();
+        if !self.write_and_tell(&id, entry) {
+            return Reception::Busy { why: "journal failed".into() };
+        }
+        tracing::info!(command = id, meter = verified.command.meter, kid = verified.kid, %state, detail, "command refused");
+        Reception::Rejected { id, state, reason, detail }
+    }
+
+    fn accept(&mut self, verified: Verified, message: &[u8], origin: &Origin) -> Reception {
+        let Verified { command, kid, digest, by_challenge } = verified;
+        let entry = Entry::Accepted {
+            command: command.clone(),
+            jws: String::from_utf8_lossy(message).into_owned(),
+            kid: kid.clone(),
+            digest: Digest(digest),
+            is_local: *origin == Origin::Local,
+        };
+        if !self.write_and_tell(&command.id, entry) {
+            return Reception::Busy { why: "journal failed".into() };
+        }
+        let Command { id, meter, action, .. } = &command;
+        tracing::info!(command = id, meter, %action, kid, "command accepted");
+        if let Some(nonce) = command.challenge.as_deref().filter(|_| by_challenge) {
+            self.challenges.spend(nonce);
+            let lifetime = command.not_after.duration_since(command.issued_at);
+            let until = clock::now() + lifetime.try_into().unwrap_or_default();
+            self.by_challenge.insert(id.clone(), until);
+        }
+        if moves_valve(action) {
+            self.supersede(&command);
+        }
+        self.waiting.push_back(id.clone());
+        self.send_out();
+        Reception::Accepted { id: command.id }
+    }
+
+    /// Ends the valve commands of the same meter that have not started: this one was issued later.
+    fn supersede(&mut self, by: &Command) {
+        let older: Vec<String> = self
+            .journal
+            .state()
+            .unfinished()
+            .filter(|open| open.phase == Phase::Accepted && open.command.meter == by.meter)
+            .filter(|open| moves_valve(&open.command.action) && open.command.id != by.id)
+            .map(|open| open.command.id.clone())
+            .collect();
+        for id in older {
+            let detail = format!("by {}, issued later", by.id);
+            let reason = Some(Reason::Superseded);
+            self.finish(&id, End { state: CommandState::Rejected, reason, detail, observed: None });
+        }
+    }
+
+    /// Sends the crew to every meter that has a command waiting and nobody at work.
+    fn send_out(&mut self) {
+        let mut still_waiting = VecDeque::new();
+        while let Some(id) = self.waiting.pop_front() {
+            let Some(open) = self.journal.state().open(&id).filter(|open| open.phase == Phase::Accepted) else {
+                continue;
+            };
+            let command = open.command.clone();
+            if self.working.contains_key(&command.meter) {
+                still_waiting.push_back(id);
+                continue;
+            }
+            self.working.insert(command.meter.clone(), id);
+            let deadline = self.deadline(&command);
+            self.crew.carry_out(command, deadline);
+        }
+        self.waiting = still_waiting;
+    }
+
+    fn deadline(&self, command: &Command) -> Deadline {
+        self.by_challenge.get(&command.id).map_or(Deadline::Wall(command.not_after), |at| Deadline::Moment(*at))
+    }
+
+    /// Whether this command may start now. If so, it has, as far as the journal is concerned.
+    pub(super) fn may_start(&mut self, id: &str, asked: Vec<Exchanged>) -> Start {
+        let Some(open) = self.journal.state().open(id).filter(|open| open.phase == Phase::Accepted) else {
+            return Start::Over;
+        };
+        // Signature and digest were checked at arrival, and the journal is whole.
+        let (command, kid) = (open.command.clone(), open.kid.clone());
+        let verified = Verified { command, kid, digest: [0; 32], by_challenge: false };
+        let deadline = self.deadline(&verified.command);
+        let by_challenge = matches!(deadline, Deadline::Moment(_));
+        let is_trusted = clock::dated().clock == Clock::Synced;
+        if !is_trusted && (!by_challenge || verified.command.action == Action::ClockSet) {
+            return Start::NotYet;
+        }
+        let verified = Verified { by_challenge, ..verified };
+        let end = if deadline.left().is_zero() {
+            let detail = format!("not_after was {}", verified.command.not_after);
+            Some(End { state: CommandState::Expired, reason: None, detail, observed: None })
+        } else {
+            self.authorised(&verified).err().map(|Denial { reason, detail }| End {
+                state: CommandState::Rejected,
+                reason: Some(reason),
+                detail,
+                observed: None,
+            })
+        };
+        self.note(id, "identity", asked);
+        if let Some(end) = end {
+            self.finish(id, end);
+            return Start::Over;
+        }
+        if !self.write_and_tell(id, Entry::Started { id: id.to_owned() }) {
+            return Start::NotYet;
+        }
+        tracing::info!(command = id, meter = verified.command.meter, "command started");
+        Start::Now
+    }
+
+    /// Keeps what passed between gateway and meter.
+    pub(super) fn note(&mut self, id: &str, what: &str, exchanges: Vec<Exchanged>) {
+        for Exchanged { request, answer, repeats } in exchanges {
+            let (answer, fault) = match answer {
+                Ok(answer) => (answer, None),
+                Err(fault) => (Vec::new(), Some(fault.to_string())),
+            };
+            let (id, what) = (id.to_owned(), what.to_owned());
+            self.write(Entry::Step { id, what, request: Raw(request), answer: Raw(answer), fault, repeats });
+        }
+    }
+
+    /// A command is over. Said a second time it changes nothing.
+    pub(super) fn finish(&mut self, id: &str, end: End) {
+        let Some(open) = self.journal.state().open(id) else { return };
+        let meter = open.command.meter.clone();
+        let End { state, reason, detail, observed } = end;
+        let entry = Entry::Finished {
+            id: id.to_owned(),
+            state: state.clone(),
+            reason,
+            detail: detail.clone(),
+            observed,
+        };
+        if !self.write_and_tell(id, entry) {
+            // It stays unfinished: the next start finds out what became of it.
+            return;
+        }
+        tracing::info!(command = id, meter, %state, detail, "command finished");
+        self.by_challenge.remove(id);
+        if self.working.get(&meter).is_some_and(|working| working == id) {
+            self.working.remove(&meter);
+        }
+        self.send_out();
+    }
+
+    /// An outcome is in the outbox, with all before it.
+    pub(super) fn told(&mut self, sequence: u64) {
+        self.journal.told(sequence);
+    }
+
+    /// A nonce for publication.
+    pub(super) fn challenge(&mut self) -> Option<String> {
+        self.challenges.renew()
+    }
+
+    /// From where a topic is read.
+    pub(super) fn positions(&mut self, topic: &str) -> Positions {
+        self.journal_positions();
+        match self.journal.state().positions(topic) {
+            Some(positions) => Positions::From(positions),
+            None => Positions::End,
+        }
+    }
+
+    /// A topic is read from these offsets on.
+    pub(super) fn begin(&mut self, topic: &str, offsets: &[(i32, i64)]) -> bool {
+        if self.journal.state().positions(topic).as_deref() == Some(offsets) {
+            return true;
+        }
+        self.positions.remove(topic);
+        self.write(Entry::Positions { topic: topic.to_owned(), partitions: offsets.to_vec() })
+    }
+
+    /// Other keys and rules.
+    pub(super) fn change(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// A second has passed.
+    pub(super) fn tick(&mut self) {
+        if self.journal.state().recovery() == Recovery::Unknown && stamp().clock == Clock::Synced {
+            self.write(Entry::ClockTrusted);
+        }
+        self.journal_positions();
+        if !self.unjournalled.is_empty() {
+            let (counts, last_kid) = self.unjournalled.take();
+            self.write(Entry::Refused { counts, last_kid });
+        }
+        if !self.refusals.is_empty() && clock::now().since(self.refusals_told) >= REFUSALS_TOLD_EVERY {
+            self.refusals_told = clock::now();
+            let (counts, last_kid) = self.refusals.take();
+            let refused = counts
+                .into_iter()
+                .map(|(cause, count)| weir_wire::RefusedCount { cause: cause.as_str().into(), count })
+                .collect();
+            self.teller.tell(Tell::Event(event::now(What::CommandsRefused { refused, last_kid })));
+        }
+    }
+
+    /// What has been read and dealt with need not be read again. Behind the entries of the commands themselves, so that
+    /// a position is never ahead of them.
+    fn journal_positions(&mut self) {
+        for (topic, partitions) in std::mem::take(&mut self.positions) {
+            let partitions: Vec<(i32, i64)> = partitions.into_iter().collect();
+            if !self.write(Entry::Positions { topic, partitions }) {
+                return;
+            }
+        }
+    }
+
+    /// The outcome of a line is told when the line is on flash, and not before.
+    fn write_and_tell(&mut self, id: &str, entry: Entry) -> bool {
+        let Some(sequence) = self.append(entry) else { return false };
+        if let Some(outcome) = self.journal.state().outcome(id, sequence) {
+            self.teller.tell(Tell::Outcome { sequence, outcome });
+        }
+        true
+    }
+
+    fn tell_last(&self, id: &str) {
+        if let Some((sequence, outcome)) = self.journal.state().last_outcome(id) {
+            self.teller.tell(Tell::Outcome { sequence, outcome });
+        }
+    }
+
+    /// Whether it is on flash.
+    fn write(&mut self, entry: Entry) -> bool {
+        self.append(entry).is_some()
+    }
+
+    fn append(&mut self, entry: Entry) -> Option<u64> {
+        self.journal
+            .append(entry, stamp())
+            .inspect_err(|error| {
+                tracing::error!(%error, "the journal of commands cannot be written; none is carried out");
+            })
+            .ok()
+    }
+}
+
+/// Whether a command may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// Yes, and the journal says that it has.
+    Now,
+    /// Not now: the clock is not to be trusted, or the journal cannot be written.
+    NotYet,
+    /// Never: it has an end.
+    Over,
+}
+
+fn moves_valve(action: &Action) -> bool {
+    matches!(action, Action::ValveOpen | Action::ValveClose)
+}
+
+pub(super) fn stamp() -> Stamp {
+    let now = clock::dated();
+    Stamp { at: now.wall, clock: now.clock }
+}

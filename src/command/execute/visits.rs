@@ -1,0 +1,148 @@
+//! What is done at the meter, while the line is held: the first visit with the write, and the looks afterwards.
+
+use jiff::tz::TimeZone;
+use weir_meter::{Answer, Course, Fault, Order, ValveOrder, async_trait};
+use weir_wire::{Action, Command, Observed, Reason};
+
+use crate::clock::{self, Moment};
+use crate::command::authorise::Expected;
+use crate::command::clerk::Start;
+use crate::command::desk::Desk;
+use crate::line::{AtMeter, Exchanged, Visit};
+
+/// What the command orders, as a driver understands it. `None` for what is no order to a meter.
+///
+/// A clock is set to what the gateway's shows when this is asked, in its time zone: most meters keep one time all year,
+/// and the zone in the configuration says which.
+pub(super) fn order(command: &Command, zone: &TimeZone) -> Option<Order> {
+    Some(match &command.action {
+        Action::ValveOpen => Order::Valve(ValveOrder::Open),
+        Action::ValveClose => Order::Valve(ValveOrder::Close),
+        Action::TariffSet => Order::Tariff(command.tariff.clone()?),
+        Action::ClockSet => Order::Clock(local(zone)),
+        _ => return None,
+    })
+}
+
+/// What a meter's clock should show.
+pub(super) fn local(zone: &TimeZone) -> jiff::civil::DateTime {
+    zone.to_datetime(clock::wall())
+}
+
+/// The first visit: who is there, how does the valve stand, may it still be, and then the write.
+pub(super) struct Begin {
+    pub(super) command: Command,
+    pub(super) expected: Expected,
+    pub(super) zone: TimeZone,
+    pub(super) desk: Desk,
+}
+
+/// How the first visit ended.
+pub(super) enum Begun {
+    /// The meter could not be asked who it is. Nothing was written.
+    NotReached(Fault),
+    /// The gateway is not ready: its clock, or its journal. Nothing was written.
+    NotYet,
+    /// It is not to be. Nothing was written.
+    Rejected { reason: Reason, detail: String, observed: Option<Observed> },
+    /// The desk has ended the command meanwhile. Nothing was written.
+    Ended,
+    /// The order went on the line, at the latest at this moment.
+    Told { order: Order, course: Course, result: Result<Observed, Fault>, at: Moment },
+}
+
+#[async_trait]
+impl Visit for Begin {
+    type Output = Begun;
+
+    async fn run(&mut self, meter: &mut AtMeter<'_>) -> Begun {
+        let Some(order) = order(&self.command, &self.zone) else {
+            let detail = format!("{} is not known here", self.command.action);
+            return Begun::Rejected { reason: Reason::NotSupported, detail, observed: None };
+        };
+        let course = match meter.course(&order) {
+            Ok(course) => course,
+            Err(unsupported) => {
+                let detail = unsupported.to_string();
+                return Begun::Rejected { reason: Reason::NotSupported, detail, observed: None };
+            }
+        };
+        let id = self.command.id.clone();
+        let answer = match meter.read().await {
+            Ok(answer) => answer,
+            Err(fault) => {
+                self.desk.note(&id, "identity", meter.take_exchanges()).await;
+                return Begun::NotReached(fault);
+            }
+        };
+        let asked = meter.take_exchanges();
+        if let Err((reason, detail)) = self.is_as_expected(&answer) {
+            self.desk.note(&id, "identity", asked).await;
+            return Begun::Rejected { reason, detail, observed: Some(observed(&answer)) };
+        }
+        match self.desk.may_start(&id, asked).await {
+            Start::Now => {}
+            Start::NotYet => return Begun::NotYet,
+            Start::Over => return Begun::Ended,
+        }
+        // The time has moved on while the journal was flushed.
+        let order = self::order(&self.command, &self.zone).unwrap_or(order);
+        let result = meter.carry_out(&order).await;
+        let at = clock::now();
+        self.desk.note(&id, "write", meter.take_exchanges()).await;
+        Begun::Told { order, course, result, at }
+    }
+}
+
+impl Begin {
+    fn is_as_expected(&self, answer: &Answer) -> Result<(), (Reason, String)> {
+        match (&self.expected, answer.identity.number.as_deref()) {
+            (Expected::Anybody, _) => {}
+            (Expected::Number(expected), Some(number)) if expected == number => {}
+            (Expected::Number(expected), Some(number)) => {
+                let detail = format!("meter {number} answers where {expected} is expected");
+                return Err((Reason::WrongMeter, detail));
+            }
+            (Expected::Number(expected), None) => {
+                let detail = format!("the meter does not say its number, and {expected} is expected");
+                return Err((Reason::NoIdentity, detail));
+            }
+            (Expected::Unknown, number) => {
+                let says = number.unwrap_or("none");
+                let detail = format!("no expected_number is configured for this meter (it says {says})");
+                return Err((Reason::NoIdentity, detail));
+            }
+        }
+        match (&self.command.if_valve, &answer.status.valve) {
+            (Some(wanted), stands) if stands.as_ref() != Some(wanted) => {
+                let stands = stands.as_ref().map_or("told by nobody", |valve| valve.as_str());
+                Err((Reason::Precondition, format!("the valve is {stands}, and was to be {wanted}")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a read shows of anything that a command may be about.
+pub(super) fn observed(answer: &Answer) -> Observed {
+    Observed {
+        valve: answer.status.valve.clone(),
+        meter_time: answer.meter_time,
+        tariff: None,
+        number: answer.identity.number.clone(),
+    }
+}
+
+/// A later visit: looks at what the meter shows.
+pub(super) struct Look {
+    pub(super) order: Order,
+}
+
+#[async_trait]
+impl Visit for Look {
+    type Output = (Result<Observed, Fault>, Vec<Exchanged>);
+
+    async fn run(&mut self, meter: &mut AtMeter<'_>) -> Self::Output {
+        (meter.observe(&self.order).await, meter.take_exchanges())
+    }
+}

@@ -1,0 +1,348 @@
+//! Commands from Kafka: every partition of the gateway's topic, read by assignment from where the journal says.
+//!
+//! There is no consumer group: the broker's memory of what was read is not the gateway's, and a rebalance must not decide
+//! whether a valve is closed twice. A message has been dealt with when the clerk says so, one after the other; the
+//! clerk keeps the position. Handing in a message again is harmless, skipping one is not, so everything here errs on
+//! the side of reading twice.
+//!
+//! | what is found | read from |
+//! |---|---|
+//! | a new gateway, or a journal that was damaged | behind what is there now |
+//! | a partition with a position | there |
+//! | a partition that was added | its beginning |
+//! | a position that the topic does not have (it was made anew or shortened) | a day back |
+//!
+//! What this does not see: a topic that was made anew and has grown beyond the old position since. It is then read from
+//! the old position on.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime;
+
+use super::desk::{Ask, Desk, Origin, Positions, Reception};
+use crate::clock;
+use crate::limits::{
+    COMMAND_BYTES_MAX, INBOX_ASK_MAX, INBOX_LOOK_BACK, INBOX_PARTITIONS_EVERY, INBOX_POLL_MAX, INBOX_RETRY_MAX,
+    INBOX_RETRY_MIN,
+};
+use crate::pulse::Pulse;
+
+/// Where commands come from.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `host:port` of one or more brokers, separated by commas.
+    pub bootstrap: String,
+    /// Further properties of librdkafka, those of the uplink: TLS, SASL.
+    pub properties: BTreeMap<String, String>,
+    /// The gateway's topic.
+    pub topic: String,
+    /// The gateway's id.
+    pub gateway: String,
+}
+
+impl fmt::Debug for Config {
+    /// Without the values of properties: some are passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("bootstrap", &self.bootstrap)
+            .field("topic", &self.topic)
+            .field("properties", &self.properties.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Config {
+    fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("client.id", format!("weir-{}-commands", self.gateway)).set("log.connection.close", "false");
+        for (name, value) in self.properties.iter().filter(|(name, _)| is_shared(name)) {
+            config.set(name, value);
+        }
+        config
+            .set("bootstrap.servers", &self.bootstrap)
+            .set("socket.keepalive.enable", "true")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // A position that is not there is looked into here, and never answered by librdkafka with a guess.
+            .set("auto.offset.reset", "error")
+            .set("allow.auto.create.topics", "false")
+            // A flood waits at the broker.
+            .set("queued.max.messages.kbytes", "1024")
+            .set("fetch.max.bytes", "1048576")
+            .set("max.partition.fetch.bytes", (4 * COMMAND_BYTES_MAX).to_string());
+        config
+    }
+}
+
+/// Properties that a consumer takes as well: all but those of producers.
+fn is_shared(name: &str) -> bool {
+    ["security.", "ssl.", "sasl.", "enable.ssl.", "enable.sasl.", "socket.", "broker.", "reconnect.", "client."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
+/// The running inbox.
+#[derive(Debug)]
+pub struct Inbox {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+    pulse: Pulse,
+}
+
+/// Starts to read the topic, on a thread of its own.
+///
+/// # Errors
+/// When librdkafka refuses its settings, or there is no thread to be had.
+pub fn start(config: Config, desk: Desk) -> Result<Inbox, StartError> {
+    let consumer: BaseConsumer<Context> =
+        config.client().create_with_context(Context).map_err(|error| StartError::Client(error.to_string()))?;
+    let (stop, pulse) = (Arc::new(AtomicBool::new(false)), Pulse::new("commands' inbox"));
+    let reader = Reader {
+        consumer,
+        topic: config.topic,
+        desk,
+        runtime: runtime::Handle::current(),
+        stop: Arc::clone(&stop),
+        pulse: pulse.clone(),
+    };
+    let thread = std::thread::Builder::new().name("inbox".into()).spawn(move || reader.run())?;
+    Ok(Inbox { stop, thread: Some(thread), pulse })
+}
+
+/// Why the inbox did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// librdkafka refuses its settings.
+    #[error("Kafka client: {0}")]
+    Client(String),
+    /// No thread.
+    #[error("thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Inbox {
+    /// Its pulse, for the watchdog.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
+    /// Reads no further. Returns when the message under way has been dealt with.
+    pub async fn stop(mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+struct Reader {
+    consumer: BaseConsumer<Context>,
+    topic: String,
+    desk: Desk,
+    runtime: runtime::Handle,
+    stop: Arc<AtomicBool>,
+    pulse: Pulse,
+}
+
+/// Why reading was given up for now.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("{0}")]
+    Kafka(#[from] KafkaError),
+    #[error("topic does not exist")]
+    NoTopic,
+    #[error("the journal takes no positions")]
+    Journal,
+}
+
+impl Reader {
+    fn run(self) {
+        let mut wait = INBOX_RETRY_MIN;
+        let mut last_said = String::new();
+        while !self.is_stopping() {
+            match self.read() {
+                Ok(()) => wait = INBOX_RETRY_MIN,
+                Err(trouble) => {
+                    let trouble = trouble.to_string();
+                    if trouble != last_said {
+                        tracing::warn!(topic = self.topic, trouble, "no commands can be read");
+                        last_said = trouble;
+                    }
+                    self.pause(wait);
+                    wait = (wait * 2).min(INBOX_RETRY_MAX);
+                }
+            }
+        }
+    }
+
+    /// Reads until the partitions are to be looked at again.
+    fn read(&self) -> Result<(), Trouble> {
+        let partitions = self.partitions()?;
+        let assignment = self.assignment(&partitions)?;
+        self.consumer.assign(&assignment)?;
+        let until = clock::now() + INBOX_PARTITIONS_EVERY;
+        while !self.is_stopping() {
+            self.pulse.beat();
+            match self.consumer.poll(INBOX_POLL_MAX) {
+                None => {}
+                Some(Ok(message)) => {
+                    let origin = Origin::Topic {
+                        topic: self.topic.clone(),
+                        partition: message.partition(),
+                        next: message.offset() + 1,
+                    };
+                    if !self.hand_in(message.payload().unwrap_or_default(), &origin) {
+                        return Ok(());
+                    }
+                }
+                Some(Err(error)) if is_passing(&error) => {
+                    tracing::debug!(topic = self.topic, %error, "inbox");
+                }
+                Some(Err(error)) => return Err(error.into()),
+            }
+            if clock::now() >= until {
+                // Assigned anew from the clerk's positions, with whatever partitions there are now.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a message in until it has been dealt with. `false` when the inbox is to stop before that.
+    fn hand_in(&self, payload: &[u8], origin: &Origin) -> bool {
+        loop {
+            let taken = self.desk.take(payload.to_vec(), origin.clone());
+            match self.runtime.block_on(taken) {
+                Reception::Busy { why } => {
+                    tracing::debug!(topic = self.topic, why, "a command waits");
+                    self.pause(INBOX_RETRY_MIN);
+                    if self.is_stopping() {
+                        return false;
+                    }
+                }
+                _ => return true,
+            }
+        }
+    }
+
+    fn partitions(&self) -> Result<Vec<i32>, Trouble> {
+        let metadata = self.consumer.fetch_metadata(Some(&self.topic), INBOX_ASK_MAX)?;
+        let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic).ok_or(Trouble::NoTopic)?;
+        if let Some(error) = topic.error() {
+            let code = RDKafkaErrorCode::from(error);
+            if code == RDKafkaErrorCode::UnknownTopicOrPartition {
+                return Err(Trouble::NoTopic);
+            }
+            return Err(KafkaError::MetadataFetch(code).into());
+        }
+        let mut partitions: Vec<i32> = topic.partitions().iter().map(|partition| partition.id()).collect();
+        partitions.sort_unstable();
+        if partitions.is_empty() { Err(Trouble::NoTopic) } else { Ok(partitions) }
+    }
+
+    fn assignment(&self, partitions: &[i32]) -> Result<TopicPartitionList, Trouble> {
+        let topic = self.topic.clone();
+        let asked = self.desk.ask(|reply| Ask::Positions { topic, reply });
+        let known = self.runtime.block_on(asked).ok_or(Trouble::Journal)?;
+        let mut offsets = Vec::new();
+        for partition in partitions {
+            self.pulse.beat();
+            let (low, high) = self.consumer.fetch_watermarks(&self.topic, *partition, INBOX_ASK_MAX)?;
+            let offset = match &known {
+                Positions::End => high,
+                Positions::From(known) => match known.iter().find(|(id, _)| id == partition) {
+                    None => low,
+                    Some((_, at)) if (low..=high).contains(at) => *at,
+                    Some((_, at)) => {
+                        let offset = self.a_day_back(*partition)?.unwrap_or(low).clamp(low, high);
+                        let topic = &self.topic;
+                        tracing::warn!(topic, partition, was = at, now = offset, "the topic was made anew or shortened");
+                        offset
+                    }
+                },
+            };
+            offsets.push((*partition, offset));
+        }
+        // Before the first message: a new gateway that stops here must not read later what it passes over now.
+        let (topic, settled) = (self.topic.clone(), offsets.clone());
+        let begin = self.desk.ask(|reply| Ask::Begin { topic, offsets: settled, reply });
+        if !self.runtime.block_on(begin).unwrap_or(false) {
+            return Err(Trouble::Journal);
+        }
+        let mut assignment = TopicPartitionList::new();
+        for (partition, offset) in offsets {
+            assignment.add_partition_offset(&self.topic, partition, Offset::Offset(offset))?;
+        }
+        Ok(assignment)
+    }
+
+    /// The first message of the last day, if there is one.
+    fn a_day_back(&self, partition: i32) -> Result<Option<i64>, Trouble> {
+        let since = clock::wall().checked_sub(INBOX_LOOK_BACK).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition_offset(&self.topic, partition, Offset::Offset(since.as_millisecond().max(0)))?;
+        let found = self.consumer.offsets_for_times(wanted, INBOX_ASK_MAX)?;
+        let offset = found.find_partition(&self.topic, partition).map(|found| found.offset());
+        Ok(match offset {
+            Some(Offset::Offset(offset)) => Some(offset),
+            // All that is there is older.
+            Some(Offset::End) => Some(i64::MAX),
+            _ => None,
+        })
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn pause(&self, wait: Duration) {
+        let until = clock::now() + wait;
+        while clock::now() < until && !self.is_stopping() {
+            self.pulse.beat();
+            std::thread::sleep(INBOX_POLL_MAX.min(until.since(clock::now())));
+        }
+    }
+}
+
+/// Errors after which librdkafka goes on by itself.
+fn is_passing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::PartitionEOF
+                | RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+        )
+    )
+}
+
+struct Context;
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        match level {
+            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+                tracing::error!(facility, message, "librdkafka, commands");
+            }
+            // The uplink's lanes say the same of the same brokers.
+            _ => tracing::debug!(facility, message, "librdkafka, commands"),
+        }
+    }
+}
+
+impl ConsumerContext for Context {}

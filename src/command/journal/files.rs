@@ -1,0 +1,192 @@
+//! The journal's files: reading one with all its lines checked, putting a new one in place, keeping the old ones.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::entry::{Break, Digest, Line, decode};
+use super::state::State;
+
+/// The file that is written.
+pub(super) const CURRENT: &str = "journal.jsonl";
+const NEXT: &str = "journal.next";
+
+/// What the lines of one file come to, as far as they are whole.
+#[derive(Debug, Default)]
+pub(super) struct Replay {
+    pub(super) state: State,
+    /// Of the last whole line.
+    pub(super) sequence: u64,
+    /// Of the last whole line.
+    pub(super) hash: Digest,
+    /// Bytes of whole lines, and of the first one.
+    pub(super) length: u64,
+    pub(super) began_at: u64,
+    /// Whole lines.
+    pub(super) lines: u64,
+    /// What is behind them, unless it is the torn end of a write.
+    pub(super) damage: Option<Break>,
+    /// Lines behind the break, where the last of them can be read.
+    pub(super) lost: Option<u64>,
+}
+
+/// Reads a file of the journal; `None` where there is none.
+///
+/// # Errors
+/// The operating system's.
+pub(super) fn read(path: &Path) -> io::Result<Option<Replay>> {
+    let mut replay = Replay::default();
+    let found = each_line(path, |result| {
+        if let Ok((line, hash, length)) = result {
+            replay.state.take(line);
+            (replay.sequence, replay.hash) = (line.sequence, hash);
+            replay.lines += 1;
+            replay.length += length;
+            if replay.lines == 1 {
+                replay.began_at = length;
+            }
+        }
+    })?;
+    let Some(end) = found else { return Ok(None) };
+    match end {
+        End::Whole => {}
+        // The first line was there whole before the file had its name.
+        End::Torn if replay.lines > 0 => {}
+        End::Torn => replay.damage = Some(Break::Form),
+        End::Broken(why) => replay.damage = Some(why),
+    }
+    if replay.damage.is_some() {
+        replay.lost = last_sequence(path)?.and_then(|last| last.checked_sub(replay.sequence));
+    }
+    if replay.lines == 0 && replay.damage.is_none() {
+        replay.damage = Some(Break::Checkpoint);
+    }
+    Ok(Some(replay))
+}
+
+/// How a file ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// With a whole line.
+    Whole,
+    /// In the middle of a line.
+    Torn,
+    /// With something that is not the next line.
+    Broken(Break),
+}
+
+/// Shows every whole line of a file up to the first break, with its hash and its length in bytes. `None` where there is no
+/// file.
+pub(super) fn each_line(
+    path: &Path,
+    mut show: impl FnMut(Result<(&Line, Digest, u64), &Break>),
+) -> io::Result<Option<End>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut reader = BufReader::new(file);
+    let (mut bytes, mut before, mut last) = (Vec::new(), None, None);
+    loop {
+        bytes.clear();
+        let length = reader.read_until(b'\n', &mut bytes)?;
+        if length == 0 {
+            return Ok(Some(End::Whole));
+        }
+        let Some(text) = bytes.strip_suffix(b"\n") else { return Ok(Some(End::Torn)) };
+        let expected = last.map(|last: u64| last + 1);
+        let line = decode(text, before).and_then(|(line, hash)| match expected {
+            Some(expected) if expected != line.sequence => {
+                Err(Break::Sequence { expected, found: line.sequence })
+            }
+            _ => Ok((line, hash)),
+        });
+        match line {
+            Ok((line, hash)) => {
+                show(Ok((&line, hash, u64::try_from(length).unwrap_or_default())));
+                (before, last) = (Some(hash), Some(line.sequence));
+            }
+            Err(why) => {
+                show(Err(&why));
+                return Ok(Some(End::Broken(why)));
+            }
+        }
+    }
+}
+
+/// The sequence that the last line of a damaged file claims, if it can be read.
+fn last_sequence(path: &Path) -> io::Result<Option<u64>> {
+    let bytes = fs::read(path)?;
+    let lines = bytes.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.filter_map(|line| serde_json::from_slice::<Line>(line.get(65..)?).ok()).map(|line| line.sequence).next())
+}
+
+/// The older files, oldest first.
+pub(super) fn older(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let sequence = name.strip_prefix("journal-").and_then(|rest| rest.strip_suffix(".jsonl"));
+        if let Some(sequence) = sequence.and_then(|digits| digits.parse::<u64>().ok()) {
+            files.push((sequence, path));
+        }
+    }
+    files.sort();
+    Ok(files.into_iter().map(|(_, path)| path).collect())
+}
+
+/// Gives the current file another name, under which nobody looks for a journal. Gives that name.
+pub(super) fn set_aside(directory: &Path, sequence: u64) -> io::Result<String> {
+    let free = |n: &u32| !directory.join(damaged(sequence, *n)).exists();
+    let n = (0..=u32::MAX).find(free).unwrap_or_default();
+    let name = damaged(sequence, n);
+    // A second name first: whatever happens in between, it is one of the two.
+    fs::hard_link(directory.join(CURRENT), directory.join(&name))?;
+    sync(directory)?;
+    Ok(name)
+}
+
+fn damaged(sequence: u64, n: u32) -> String {
+    if n == 0 { format!("damaged-{sequence}.jsonl") } else { format!("damaged-{sequence}-{n}.jsonl") }
+}
+
+/// Writes the file that is to be the next one, whole and flushed, under another name.
+pub(super) fn prepare(directory: &Path, bytes: &[u8]) -> io::Result<File> {
+    let next = directory.join(NEXT);
+    match fs::remove_file(&next) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options().append(true).create_new(true).open(&next)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Gives the current file a second name, by its last line's sequence.
+pub(super) fn keep(directory: &Path, sequence: u64) -> io::Result<()> {
+    match fs::hard_link(directory.join(CURRENT), directory.join(format!("journal-{sequence}.jsonl"))) {
+        // Of a rotation that got no further.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result,
+    }
+}
+
+/// Puts what was prepared in the place of the current file.
+pub(super) fn put_in_place(directory: &Path) -> io::Result<()> {
+    fs::rename(directory.join(NEXT), directory.join(CURRENT))?;
+    sync(directory)
+}
+
+/// Removes the oldest of the older files until so many are left.
+pub(super) fn drop_oldest(directory: &Path, kept: usize) -> io::Result<()> {
+    let files = older(directory)?;
+    let surplus = files.len().saturating_sub(kept);
+    files.iter().take(surplus).try_for_each(fs::remove_file)
+}
+
+fn sync(directory: &Path) -> io::Result<()> {
+    File::open(directory)?.sync_all()
+}

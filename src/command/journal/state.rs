@@ -1,0 +1,339 @@
+//! What the journal's lines come to: a fold, without files and without a clock.
+//!
+//! Whoever replays the lines has the state that the clerk had when it wrote them. Everything that must survive a crash
+//! or a rotation is in here, and nothing else is.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use weir_wire::stored::Outcome;
+use weir_wire::{Action, Clock, Command, CommandState, Observed, Reason};
+
+use super::entry::{Digest, Entry, Line, Stamp};
+use crate::limits::{CLOSINGS_MAX, SEEN_KEPT, SEEN_MAX};
+
+/// The commands, as far as they matter for what comes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Every command of a proven sender, by its id.
+    seen: HashMap<String, Seen>,
+    /// Those without an end.
+    open: BTreeMap<String, Open>,
+    /// By meter, when the latest valve command that was accepted was issued.
+    last_valve: BTreeMap<String, Timestamp>,
+    /// When valves were closed, or were to be, of the last day.
+    closings: VecDeque<Timestamp>,
+    /// By topic and partition, the next offset.
+    positions: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// When the journal was recovered after damage.
+    recovered: Option<Stamp>,
+    /// Ids have been forgotten of commands that were valid up to here.
+    forgotten_before: Option<Timestamp>,
+    told: u64,
+}
+
+/// A command that was seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    /// SHA-256 of its JWS.
+    pub digest: Digest,
+    /// The meter.
+    pub meter: String,
+    /// What was ordered.
+    pub action: Action,
+    /// Until when it was valid.
+    pub not_after: Timestamp,
+    /// What was said of it, in order.
+    said: Vec<Said>,
+    /// A duplicate of it was said.
+    #[serde(default, skip_serializing_if = "is_false")]
+    duplicated: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_false(is: &bool) -> bool {
+    !is
+}
+
+/// An outcome, in the words of the line that says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Said {
+    sequence: u64,
+    stamp: Stamp,
+    state: CommandState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    observed: Option<Observed>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+/// How far a command without an end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// Nothing was written to its meter.
+    Accepted,
+    /// Something may have been. It is never carried out again.
+    Started,
+}
+
+/// A command without an end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Open {
+    /// What was signed.
+    pub command: Command,
+    /// The key.
+    pub kid: String,
+    /// How far it has come.
+    pub phase: Phase,
+}
+
+impl Seen {
+    /// What has become of it.
+    pub fn state(&self) -> CommandState {
+        let own = self.said.iter().rev().find(|said| said.reason != Some(Reason::Duplicate));
+        own.map_or(CommandState::Unknown, |said| said.state.clone())
+    }
+
+    /// Whether it has been said that there is another command under its id.
+    pub fn is_duplicated(&self) -> bool {
+        self.duplicated
+    }
+
+    fn outcome(&self, id: &str, said: &Said) -> Outcome {
+        Outcome {
+            command: id.to_owned(),
+            meter: self.meter.clone(),
+            action: self.action.clone(),
+            state: said.state.clone(),
+            is_final: said.state.is_final() && said.reason != Some(Reason::Duplicate),
+            at: said.stamp.at,
+            clock: said.stamp.clock,
+            reason: said.reason.clone(),
+            observed: said.observed.clone(),
+            detail: said.detail.clone(),
+        }
+    }
+}
+
+/// What is known of a recovery of the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// There was none.
+    Never,
+    /// When it was.
+    At(Timestamp),
+    /// There was one, and the clock has not been trusted since.
+    Unknown,
+}
+
+impl State {
+    /// What it comes to with this line.
+    pub(super) fn take(&mut self, line: &Line) {
+        self.told = self.told.max(line.told);
+        let stamp = line.stamp();
+        match &line.entry {
+            Entry::Checkpoint(checkpoint) => *self = checkpoint.state.clone(),
+            Entry::Accepted { command, kid, digest, .. } => {
+                self.see(command, *digest, stamp);
+                if matches!(command.action, Action::ValveOpen | Action::ValveClose) {
+                    let last = self.last_valve.entry(command.meter.clone()).or_insert(command.issued_at);
+                    *last = command.issued_at.max(*last);
+                }
+                let open = Open { command: command.clone(), kid: kid.clone(), phase: Phase::Accepted };
+                self.open.insert(command.id.clone(), open);
+                self.say(&command.id, line.sequence, stamp, CommandState::Accepted, None, None, None);
+            }
+            Entry::Started { id } => {
+                if let Some(open) = self.open.get_mut(id) {
+                    open.phase = Phase::Started;
+                    if open.command.action == Action::ValveClose {
+                        self.note_closing(stamp.at);
+                    }
+                }
+                self.say(id, line.sequence, stamp, CommandState::Started, None, None, None);
+            }
+            Entry::Finished { id, state, reason, detail, observed } => {
+                self.open.remove(id);
+                let (reason, observed) = (reason.clone(), observed.clone());
+                self.say(id, line.sequence, stamp, state.clone(), reason, observed, Some(detail.clone()));
+            }
+            Entry::Rejected { command, digest, state, reason, detail, .. } => {
+                self.see(command, *digest, stamp);
+                let (state, reason) = (state.clone(), reason.clone());
+                self.say(&command.id, line.sequence, stamp, state, reason, None, Some(detail.clone()));
+            }
+            Entry::Duplicate { id, detail, .. } => {
+                if let Some(seen) = self.seen.get_mut(id) {
+                    seen.duplicated = true;
+                }
+                let reason = Some(Reason::Duplicate);
+                let state = CommandState::Rejected;
+                self.say(id, line.sequence, stamp, state, reason, None, Some(detail.clone()));
+            }
+            Entry::Positions { topic, partitions } => {
+                self.positions.entry(topic.clone()).or_default().extend(partitions.iter().copied());
+            }
+            Entry::ClockTrusted => {
+                if let Some(recovered) = self.recovered.as_mut().filter(|was| was.clock != Clock::Synced) {
+                    *recovered = stamp;
+                }
+            }
+            Entry::Step { .. } | Entry::Refused { .. } => {}
+        }
+    }
+
+    fn see(&mut self, command: &Command, digest: Digest, stamp: Stamp) {
+        self.make_room(stamp);
+        let Command { id, meter, action, not_after, .. } = command.clone();
+        let seen = Seen { digest, meter, action, not_after, said: Vec::new(), duplicated: false };
+        self.seen.insert(id, seen);
+    }
+
+    /// Where a new id has no room, the oldest of those that can be forgotten go, a tenth at a time.
+    fn make_room(&mut self, stamp: Stamp) {
+        if self.seen.len() < SEEN_MAX {
+            return;
+        }
+        let mut old = self.forgettable(stamp);
+        old.sort_unstable();
+        old.truncate(SEEN_MAX / 10);
+        for (not_after, id) in old {
+            self.seen.remove(&id);
+            self.forgotten_before = Some(self.forgotten_before.map_or(not_after, |was| was.max(not_after)));
+        }
+    }
+
+    /// Ids of commands that ended and whose time is long over, by a clock that can be trusted.
+    fn forgettable(&self, stamp: Stamp) -> Vec<(Timestamp, String)> {
+        let kept = SignedDuration::try_from(SEEN_KEPT).unwrap_or(SignedDuration::MAX);
+        let is_old = |seen: &Seen| stamp.at.duration_since(seen.not_after) > kept;
+        let candidates = self.seen.iter().filter(|(id, seen)| is_old(seen) && !self.open.contains_key(*id));
+        let is_trusted = stamp.clock == Clock::Synced;
+        candidates.filter(|_| is_trusted).map(|(id, seen)| (seen.not_after, id.clone())).collect()
+    }
+
+    fn note_closing(&mut self, at: Timestamp) {
+        if self.closings.len() >= usize::try_from(CLOSINGS_MAX).unwrap_or(usize::MAX) {
+            self.closings.pop_front();
+        }
+        self.closings.push_back(at);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "an outcome's fields, once")]
+    fn say(
+        &mut self,
+        id: &str,
+        sequence: u64,
+        stamp: Stamp,
+        state: CommandState,
+        reason: Option<Reason>,
+        observed: Option<Observed>,
+        detail: Option<String>,
+    ) {
+        if let Some(seen) = self.seen.get_mut(id) {
+            seen.said.push(Said { sequence, stamp, state, reason, observed, detail });
+        }
+    }
+
+    /// After damage: what the lost lines may have said is assumed where that is the safe side. A command that was accepted
+    /// may have been started, and what a topic has been read up to is not known.
+    pub(super) fn recover(&mut self, stamp: Stamp) {
+        for open in self.open.values_mut() {
+            open.phase = Phase::Started;
+        }
+        self.positions.clear();
+        self.recovered = Some(stamp);
+    }
+
+    /// The command with this id, if it was seen.
+    pub fn seen(&self, id: &str) -> Option<&Seen> {
+        self.seen.get(id)
+    }
+
+    /// How many are remembered.
+    pub fn seen_count(&self) -> usize {
+        self.seen.len()
+    }
+
+    /// Whether a further id has no room.
+    pub fn is_full(&self, stamp: Stamp) -> bool {
+        self.seen.len() >= SEEN_MAX && self.forgettable(stamp).is_empty()
+    }
+
+    /// Whether a command that is valid up to then may be one that was forgotten.
+    pub fn has_forgotten(&self, not_after: Timestamp) -> bool {
+        self.forgotten_before.is_some_and(|before| not_after <= before)
+    }
+
+    /// The command with this id, if it has no end.
+    pub fn open(&self, id: &str) -> Option<&Open> {
+        self.open.get(id)
+    }
+
+    /// Every command without an end.
+    pub fn unfinished(&self) -> impl Iterator<Item = &Open> {
+        self.open.values()
+    }
+
+    /// When the latest accepted valve command for this meter was issued, whatever became of it.
+    pub fn last_valve(&self, meter: &str) -> Option<Timestamp> {
+        self.last_valve.get(meter).copied()
+    }
+
+    /// When closings were started, the latest of them.
+    pub fn closings(&self) -> impl Iterator<Item = Timestamp> {
+        self.closings.iter().copied()
+    }
+
+    /// From where the partitions of this topic are read; `None` when it was never read, or that is not known any more.
+    pub fn positions(&self, topic: &str) -> Option<Vec<(i32, i64)>> {
+        self.positions.get(topic).map(|partitions| partitions.iter().map(|(id, at)| (*id, *at)).collect())
+    }
+
+    /// Whether the journal was lost and recovered.
+    pub fn recovery(&self) -> Recovery {
+        match self.recovered {
+            None => Recovery::Never,
+            Some(Stamp { at, clock: Clock::Synced }) => Recovery::At(at),
+            Some(_) => Recovery::Unknown,
+        }
+    }
+
+    /// The last thing that was said of a command, and not of another one under its id, with the sequence of the line that
+    /// says it.
+    pub fn last_outcome(&self, id: &str) -> Option<(u64, Outcome)> {
+        let seen = self.seen.get(id)?;
+        let own = seen.said.iter().rev().find(|said| said.reason != Some(Reason::Duplicate))?;
+        Some((own.sequence, seen.outcome(id, own)))
+    }
+
+    /// What the line with this sequence says of a command.
+    pub fn outcome(&self, id: &str, sequence: u64) -> Option<Outcome> {
+        let seen = self.seen.get(id)?;
+        let said = seen.said.iter().find(|said| said.sequence == sequence)?;
+        Some(seen.outcome(id, said))
+    }
+
+    /// Outcomes that are not known to be in the outbox, in order.
+    pub fn untold(&self) -> Vec<(u64, Outcome)> {
+        let untold = self.seen.iter().flat_map(|(id, seen)| {
+            let said = seen.said.iter().filter(|said| said.sequence > self.told);
+            said.map(move |said| (said.sequence, seen.outcome(id, said)))
+        });
+        let mut untold: Vec<_> = untold.collect();
+        untold.sort_unstable_by_key(|(sequence, _)| *sequence);
+        untold
+    }
+
+    pub(super) fn told(&self) -> u64 {
+        self.told
+    }
+
+    pub(super) fn note_told(&mut self, sequence: u64) {
+        self.told = self.told.max(sequence);
+    }
+}

@@ -1,0 +1,112 @@
+//! What is remembered, for how long, and what happens when there is no more room.
+
+use std::time::Duration;
+
+use super::*;
+use crate::limits::{CLOSINGS_MAX, SEEN_KEPT, SEEN_MAX};
+
+/// A state that has seen this many commands, the n-th of which was valid until second n + 600.
+fn seen(count: usize) -> State {
+    let mut state = State::default();
+    for number in 0..count {
+        let command = command(u32::try_from(number).unwrap(), Action::ReadNow, i64::try_from(number).unwrap());
+        let entry = Entry::Rejected {
+            command,
+            kid: "k".into(),
+            digest: digest(0),
+            state: CommandState::Rejected,
+            reason: None,
+            detail: String::new(),
+        };
+        state.take(&line(entry, at(0), u64::try_from(number).unwrap()));
+    }
+    state
+}
+
+fn line(entry: Entry, Stamp { at, clock }: Stamp, sequence: u64) -> Line {
+    Line { sequence, at, clock, told: 0, entry }
+}
+
+#[test]
+fn a_full_memory_refuses_and_does_not_forget_what_may_still_come() {
+    let mut state = seen(SEEN_MAX);
+    let days = |days: u32| at(i64::from(days) * 86_400);
+    assert!(state.is_full(days(29)));
+    let kept = i64::try_from(SEEN_KEPT.as_secs()).unwrap();
+    let later = at(kept + 600 + 86_400);
+    assert!(!state.is_full(later));
+    let unsynced = Stamp { clock: Clock::Unsynced, ..later };
+    assert!(state.is_full(unsynced), "a clock that is not trusted makes nobody forget");
+
+    let new = command(4_000_000, Action::ReadNow, 0);
+    assert!(!state.has_forgotten(at(600).at));
+    state.take(&line(accepted(&new), later, 1_000_000));
+    assert!(state.seen(&new.id).is_some());
+    assert!(state.seen_count() < SEEN_MAX);
+    // The oldest went, and whatever is not younger than they were is known to be unknown.
+    let oldest = command(0, Action::ReadNow, 0);
+    assert!(state.seen(&oldest.id).is_none());
+    assert!(state.has_forgotten(oldest.not_after));
+    let youngest = at(i64::try_from(SEEN_MAX).unwrap() - 1 + 600).at;
+    assert!(!state.has_forgotten(youngest));
+    assert!(SEEN_KEPT > Duration::from_secs(86_400 * 7));
+}
+
+#[test]
+fn a_command_without_an_end_is_never_forgotten() {
+    let mut state = seen(SEEN_MAX - 1);
+    let open = command(5_000_000, Action::ValveClose, 0);
+    state.take(&line(accepted(&open), at(0), 900_000));
+    let far = at(10 * 365 * 86_400);
+    for number in 0..3 {
+        let next = command(6_000_000 + number, Action::ReadNow, 0);
+        state.take(&line(accepted(&next), far, 1_000_000 + u64::from(number)));
+    }
+    assert!(state.seen(&open.id).is_some());
+    assert!(state.open(&open.id).is_some());
+}
+
+#[test]
+fn a_duplicate_is_no_end_of_the_command_whose_id_it_took() {
+    let mut state = State::default();
+    let first = command(1, Action::ValveClose, 1);
+    state.take(&line(accepted(&first), at(1), 1));
+    let duplicate =
+        Entry::Duplicate { id: first.id.clone(), digest: digest(9), detail: "another command".into() };
+    state.take(&line(duplicate, at(2), 2));
+    assert_eq!(state.seen(&first.id).unwrap().state(), CommandState::Accepted);
+    assert!(state.seen(&first.id).unwrap().is_duplicated());
+    assert!(!state.outcome(&first.id, 2).unwrap().is_final);
+    assert_eq!(state.last_outcome(&first.id).unwrap().0, 1);
+    state.take(&line(finished(&first.id, CommandState::Done), at(3), 3));
+    assert_eq!(state.seen(&first.id).unwrap().state(), CommandState::Done);
+    let finals = state.untold().into_iter().filter(|(_, outcome)| outcome.is_final);
+    assert_eq!(finals.count(), 1);
+}
+
+#[test]
+fn only_closings_that_started_count_and_only_so_many_are_kept() {
+    let mut state = State::default();
+    let opening = command(1, Action::ValveOpen, 1);
+    state.take(&line(accepted(&opening), at(1), 1));
+    state.take(&line(Entry::Started { id: opening.id.clone() }, at(1), 2));
+    assert_eq!(state.closings().count(), 0);
+    for number in 2..CLOSINGS_MAX + 5 {
+        let closing = command(number, Action::ValveClose, 1);
+        state.take(&line(accepted(&closing), at(1), 1));
+        state.take(&line(Entry::Started { id: closing.id.clone() }, at(number.into()), 2));
+        state.take(&line(finished(&closing.id, CommandState::Failed), at(1), 3));
+    }
+    assert_eq!(state.closings().count(), usize::try_from(CLOSINGS_MAX).unwrap());
+    assert_eq!(state.closings().last(), Some(at((CLOSINGS_MAX + 4).into()).at));
+}
+
+#[test]
+fn the_latest_valve_command_of_a_meter_is_the_one_issued_last_and_not_the_one_that_came_last() {
+    let mut state = State::default();
+    for (number, issued) in [(3, 50), (6, 20)] {
+        state.take(&line(accepted(&command(number, Action::ValveOpen, issued)), at(1), 1));
+    }
+    assert_eq!(state.last_valve("A-0"), Some(at(50).at));
+    assert_eq!(state.last_valve("A-1"), None);
+}

@@ -1,0 +1,248 @@
+//! The way down: signed commands for meters, checked, journalled, carried out once, read back, answered.
+//!
+//! ```text
+//!   topic ── inbox ──┐                             ┌── line: visit, ahead of all polls
+//!                    ├─► clerk ─► journal ─► crew ─┤      who is there · may it start? · write
+//!   weir commands ───┘   │  ▲  (flushed)           └── line: look, until the meter shows it
+//!   submit               │  └───── started? finished ──────┘
+//!                        └─► teller ─► outbox, urgent lane ─► broker
+//! ```
+//!
+//! A command's life, of which the clerk is the one writer, each step flushed before the next is taken:
+//!
+//! ```text
+//!   accepted ──► started ──► done · unverified · failed · unknown
+//!      │  └──────────────────► rejected · expired
+//!      └ (never accepted) ───► rejected · expired
+//! ```
+//!
+//! # Promises
+//!
+//! 1. A write to a meter is made at most once. `started` is on flash before its first byte is on the line, and a command
+//!    that is started is never carried out again, whatever happens.
+//! 2. Nothing unauthenticated moves a valve: [`verify`], [`authorise`], at arrival and again before the start.
+//! 3. Every command that was proven to come from a known key ends in exactly one final outcome, and that outcome is the
+//!    same however often it is told.
+//! 4. What proves nothing about its sender costs a count and no more: no outcome, no flash beyond one line a second, no
+//!    place in memory.
+//! 5. Off until configured.
+//!
+//! # Limits
+//!
+//! At most once is bought with `unknown`: after a crash between the write and its journalled end only the meter can tell,
+//! and a meter that cannot be asked leaves it open. A gateway whose flash lies (takes a flush and forgets it) can repeat a
+//! write. Whoever holds a key's private part can do what the key may; `docs/SECURITY.md` says what follows.
+
+pub mod authorise;
+mod challenge;
+mod clerk;
+pub mod closings;
+mod config;
+mod desk;
+mod execute;
+pub mod inbox;
+pub mod journal;
+pub mod jws;
+pub mod keys;
+mod payload;
+mod refusals;
+mod stop_switch;
+mod teller;
+pub mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+
+use jiff::tz::TimeZone;
+use tokio::runtime;
+use tokio::sync::mpsc;
+use weir_wire::Command;
+use weir_wire::stored::{Record, What};
+
+pub use config::{Config, Rules};
+pub use desk::{Desk, Origin, Reception};
+pub use stop_switch::StopSwitch;
+
+use self::authorise::Expected;
+use self::clerk::{Clerk, Crew};
+use self::desk::Ask;
+use self::execute::{Deadline, Site};
+use self::journal::{Journal, Opened, Stamp};
+use crate::clock;
+use crate::event;
+use crate::limits::{CLERK_ASKED_MAX, CLERK_TICK, COMMAND_STOP_MAX};
+use crate::line;
+use crate::outbox::Outbox;
+use crate::pulse::Pulse;
+
+/// The running command path.
+#[derive(Debug)]
+pub struct Handle {
+    desk: Desk,
+    inbox: Option<inbox::Inbox>,
+    pulses: Vec<Pulse>,
+}
+
+/// Why commands could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The journal.
+    #[error("journal of commands: {0}")]
+    Journal(#[from] journal::OpenError),
+    /// The inbox.
+    #[error("inbox of commands: {0}")]
+    Inbox(#[from] inbox::StartError),
+    /// No thread.
+    #[error("thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Starts the command path: takes up what an earlier start has left, and then reads the topic. Must be called inside a
+/// Tokio runtime with time.
+///
+/// # Errors
+/// See [`StartError`]. A damaged journal is none: it is set aside and reported.
+pub async fn start(
+    config: Config,
+    inbox: Option<inbox::Config>,
+    zone: TimeZone,
+    lines: &[line::Handle],
+    outbox: &Outbox,
+) -> Result<Handle, StartError> {
+    let Opened { journal, damage, .. } = Journal::open(&config.directory, clerk::stamp())?;
+    if let Some(damage) = damage {
+        tracing::error!(detail = damage.detail, "the journal of commands was damaged");
+        let what = What::JournalLost { detail: damage.detail, lost: damage.lost };
+        outbox.tell(&Record::Event(event::now(what))).await;
+    }
+    let (asks, mut asked) = mpsc::channel(CLERK_ASKED_MAX);
+    let desk = Desk(asks);
+    let teller = teller::start(outbox.clone(), desk.clone());
+    let crew = Lines {
+        lines: lines.iter().map(|line| (line.name(), line.clone())).collect(),
+        meters: config.rules.policy.meters.iter().map(|(id, meter)| (id.clone(), (meter.line.clone(), meter.expected.clone()))).collect(),
+        zone,
+        desk: desk.clone(),
+        runtime: runtime::Handle::current(),
+    };
+    let stop_switch = StopSwitch::in_directory(&config.directory);
+    let clerk = Clerk::new(config.gateway, config.rules, journal, stop_switch, teller, crew);
+    let pulse = Pulse::new("clerk of commands");
+    let beating = pulse.clone();
+    std::thread::Builder::new().name("clerk".into()).spawn(move || serve(clerk, &mut asked, &beating))?;
+    tokio::spawn(tick(desk.clone()));
+    let mut pulses = vec![pulse];
+    let inbox = match inbox {
+        Some(config) => Some(inbox::start(config, desk.clone())?),
+        None => None,
+    };
+    pulses.extend(inbox.as_ref().map(inbox::Inbox::pulse));
+    Ok(Handle { desk, inbox, pulses })
+}
+
+impl Handle {
+    /// The clerk's desk.
+    pub fn desk(&self) -> Desk {
+        self.desk.clone()
+    }
+
+    /// The pulses of its loops, for the watchdog.
+    pub fn pulses(&self) -> Vec<Pulse> {
+        self.pulses.clone()
+    }
+
+    /// Takes no more from the topic. Commands under way are not waited for: the lines end them, or the next start does.
+    pub async fn stop_reading(&mut self) {
+        if let Some(inbox) = self.inbox.take() {
+            let _ = tokio::time::timeout(COMMAND_STOP_MAX, inbox.stop()).await;
+        }
+    }
+
+    /// Closes the journal. To be called when the lines have stopped.
+    pub async fn stop(mut self) {
+        self.stop_reading().await;
+        let closed = self.desk.ask(|reply| Ask::Close { reply });
+        if tokio::time::timeout(COMMAND_STOP_MAX, closed).await.is_err() {
+            tracing::warn!("the clerk of commands did not close in time");
+        }
+    }
+}
+
+/// The clerk's thread.
+fn serve<C: Crew>(mut clerk: Clerk<C>, asked: &mut mpsc::Receiver<Ask>, pulse: &Pulse) {
+    clerk.resume();
+    while let Some(ask) = asked.blocking_recv() {
+        pulse.beat();
+        // Whoever asked may have gone; what was done is done.
+        match ask {
+            Ask::Take { message, origin, reply } => drop(reply.send(clerk.take(&message, &origin))),
+            Ask::MayStart { id, asked, reply } => drop(reply.send(clerk.may_start(&id, asked))),
+            Ask::Note { id, what, exchanges, reply } => {
+                clerk.note(&id, what, exchanges);
+                drop(reply.send(()));
+            }
+            Ask::Finish { id, end, reply } => {
+                clerk.finish(&id, end);
+                drop(reply.send(()));
+            }
+            Ask::Told { sequence } => clerk.told(sequence),
+            Ask::Challenge { reply } => drop(reply.send(clerk.challenge())),
+            Ask::Positions { topic, reply } => drop(reply.send(clerk.positions(&topic))),
+            Ask::Begin { topic, offsets, reply } => drop(reply.send(clerk.begin(&topic, &offsets))),
+            Ask::Change { rules } => clerk.change(rules),
+            Ask::Tick => clerk.tick(),
+            Ask::Close { reply } => {
+                clerk.tick();
+                drop(reply.send(()));
+                return;
+            }
+        }
+    }
+}
+
+async fn tick(desk: Desk) {
+    let mut ticks = tokio::time::interval(CLERK_TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if desk.0.send(Ask::Tick).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The crew that works on the lines, each command as a task of its own; the clerk lets one at a time to a meter.
+struct Lines {
+    lines: HashMap<String, line::Handle>,
+    /// By meter: its line, and who it must say it is.
+    meters: HashMap<String, (String, Expected)>,
+    zone: TimeZone,
+    desk: Desk,
+    runtime: runtime::Handle,
+}
+
+impl Lines {
+    fn site(&self, meter: &str) -> Option<Site> {
+        let (line, expected) = self.meters.get(meter)?;
+        let line = self.lines.get(line)?.clone();
+        Some(Site { line, expected: expected.clone(), zone: self.zone.clone(), desk: self.desk.clone() })
+    }
+}
+
+impl Crew for Lines {
+    fn carry_out(&self, command: Command, deadline: Deadline) {
+        match self.site(&command.meter) {
+            Some(site) => drop(self.runtime.spawn(site.carry_out(command, deadline))),
+            None => tracing::error!(command = command.id, meter = command.meter, "the meter's line is not there"),
+        }
+    }
+
+    fn recover(&self, command: Command) {
+        match self.site(&command.meter) {
+            Some(site) => drop(self.runtime.spawn(site.recover(command))),
+            None => tracing::error!(command = command.id, meter = command.meter, "the meter's line is not there"),
+        }
+    }
+}
