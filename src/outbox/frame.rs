@@ -34,6 +34,9 @@ const VERSION: u8 = 1;
 const FIXED_BYTES: usize = 31;
 const CRC_BYTES: usize = 4;
 
+/// Bytes of a frame beside the meter's id and the payload.
+pub(super) const BESIDE_BYTES: usize = FIXED_BYTES + CRC_BYTES;
+
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {

@@ -289,9 +289,10 @@ impl<S: Store + Clone> Keeper<S> {
     fn append(&mut self, record: Encoded, receipt: oneshot::Sender<Result<RecordName, AppendError>>) {
         let Encoded { lane, class, at, meter, bytes } = record;
         let kept = self.kept(lane);
-        // Events find room in a segment that is already full: they are few, and they tell of the trouble.
-        let refusal = if kept.full && (lane == Lane::Readings || kept.store.is_overfull() || kept.is_full()) {
-            Some(AppendError::Full)
+        // Events and outcomes find room in a segment that is already full: they are few, and they tell of the trouble.
+        let refusal =
+            if kept.full && (lane == Lane::Readings || kept.store.is_overfull(class) || kept.is_full()) {
+                Some(AppendError::Full)
             } else if bytes.len() > limits::RECORD_BYTES_MAX {
                 Some(AppendError::TooLong { bytes: bytes.len() })
             } else {
