@@ -145,6 +145,7 @@ impl Args {
                 bootstrap: bootstrap.into(),
                 readings_topic: readings_topic.into(),
                 events_topic: events_topic.into(),
+                outcomes_topic: "unused".into(),
                 compression: compression.expect("a compression that Kafka knows"),
                 message_timeout: Duration::from_secs(30),
                 linger: Duration::from_millis(self.linger_ms),

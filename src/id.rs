@@ -1,11 +1,11 @@
-//! Names that are unique for ever: gateway, generation, lane, sequence, and the record id made of them.
+//! Names that are unique for ever: gateway, generation, lane, sequence, and the id made of them.
 
 use std::fmt;
 
 /// A queue of its own in the outbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Lane {
-    /// What must overtake readings and outlive them: events, and later the outcomes of commands.
+    /// What must overtake readings and outlive them: events and the outcomes of commands.
     Urgent,
     /// Readings.
     Readings,
@@ -60,7 +60,8 @@ pub struct RecordName {
 }
 
 impl RecordName {
-    /// `<gateway>:<generation>:<lane><sequence>`.
+    /// `<gateway>:<generation>:<lane><sequence>`: the id of a reading or an event. An outcome has one of its own; see
+    /// [`Record::id`](weir_wire::stored::Record::id).
     pub fn id(&self, gateway: &str) -> String {
         format!("{gateway}:{self}")
     }

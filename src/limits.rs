@@ -140,6 +140,18 @@ pub const THIN_SEGMENTS_MAX: usize = 8;
 /// made of older ones, and two of which the older can give. With less its oldest segments are dropped.
 pub const THIN_ROOM_SEGMENTS: u64 = 4;
 
+/// Payload that a segment may come to when no further one may begin: twice its fill. Beyond three halves of it only outcomes
+/// are taken, hundreds of them with the default segment, so that what is told of the trouble leaves them room.
+pub const fn overfull_bytes(payload_bytes: u64, is_outcome: bool) -> u64 {
+    if is_outcome { 2 * payload_bytes } else { 3 * payload_bytes / 2 }
+}
+
+/// Bytes of outcomes that are stored again when the segment they lie in is given up. Less than a segment, or a lane full of
+/// outcomes would never give room; a half fits into a segment that has its fill.
+pub const fn carried_bytes_max(payload_bytes: u64) -> u64 {
+    payload_bytes / 2
+}
+
 /// Bytes that are read of a segment's data file. Far above what one may come to take; a length that damage has made up
 /// must not fill the memory.
 pub const SEGMENT_FILE_BYTES_MAX: u64 = 4 * segment_disk_bytes_max(SEGMENT_PAYLOAD_BYTES);

@@ -52,6 +52,9 @@ pub fn json(record: &Record) {
         Record::Event(_) => {
             assert!(serde_json::from_slice::<weir_wire::Event>(&json).is_ok(), "no event");
         }
+        Record::Outcome(_) => {
+            assert!(serde_json::from_slice::<weir_wire::Outcome>(&json).is_ok(), "no outcome");
+        }
     }
 }
 

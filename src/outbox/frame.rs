@@ -4,7 +4,7 @@
 //!  offset  bytes  field (big-endian)
 //!       0      4  magic  A7 57 45 49
 //!       4      1  format version, 1
-//!       5      1  class: 1 reading, 2 event, 3 refused record, 251 told, 252 thinned, 253 gone, 254 begun, 255 cursor
+//!       5      1  class: 1 reading, 2 event, 3 refused record, 4 outcome, 251 told, 252 thinned, 253 gone, 254 begun, 255 cursor
 //!       6      1  part, from 0        a record longer than one value is several frames of one sequence
 //!       7      1  parts, 1 and up
 //!       8      4  generation
@@ -34,6 +34,9 @@ const VERSION: u8 = 1;
 const FIXED_BYTES: usize = 31;
 const CRC_BYTES: usize = 4;
 
+/// Bytes of a frame beside the meter's id and the payload.
+pub(super) const BESIDE_BYTES: usize = FIXED_BYTES + CRC_BYTES;
+
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -41,6 +44,7 @@ pub(super) enum Class {
     Event,
     /// A record that the broker refused, in the lane of refused ones.
     Refused,
+    Outcome,
     /// Not a record: everything up to this sequence was told as durable.
     Told,
     /// Not a record: a range of which records are gone for good, as it was reported; see [`Gone`].
@@ -59,6 +63,7 @@ impl Class {
             Self::Reading => 1,
             Self::Event => 2,
             Self::Refused => 3,
+            Self::Outcome => 4,
             Self::Told => 251,
             Self::Thinned => 252,
             Self::Gone => 253,
@@ -72,6 +77,7 @@ impl Class {
             Self::Reading,
             Self::Event,
             Self::Refused,
+            Self::Outcome,
             Self::Told,
             Self::Thinned,
             Self::Gone,

@@ -49,6 +49,7 @@ impl From<&Record> for Encoded {
         let (lane, class) = match record {
             Record::Reading(_) => (Lane::Readings, Class::Reading),
             Record::Event(_) => (Lane::Urgent, Class::Event),
+            Record::Outcome(_) => (Lane::Urgent, Class::Outcome),
         };
         let meter = record.meter().unwrap_or_default().to_owned();
         Self { lane, class, at: record.at(), meter, bytes: record.encode() }

@@ -275,7 +275,7 @@ pub fn waiting(
 /// A record found by [`salvage`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Salvaged {
-    /// Its id.
+    /// What the outbox calls it; of a record that was refused, its id. See [`weir_wire::stored::Record::id`].
     pub id: String,
     /// Its stored form; see [`weir_wire::stored::Record::decode`].
     pub bytes: Bytes,
@@ -363,7 +363,7 @@ fn salvage_below(
             let bytes = scanned.share(record.payload);
             let salvaged = match class {
                 Class::Reading => Salvaged { id: name(Lane::Readings).id(gateway), bytes },
-                Class::Event => Salvaged { id: name(Lane::Urgent).id(gateway), bytes },
+                Class::Event | Class::Outcome => Salvaged { id: name(Lane::Urgent).id(gateway), bytes },
                 _ => match serde_json::from_slice(&bytes) {
                     Ok(Refused { id, stored: Raw(stored) }) => Salvaged { id, bytes: stored.into() },
                     Err(_) => continue,

@@ -289,14 +289,15 @@ impl<S: Store + Clone> Keeper<S> {
     fn append(&mut self, record: Encoded, receipt: oneshot::Sender<Result<RecordName, AppendError>>) {
         let Encoded { lane, class, at, meter, bytes } = record;
         let kept = self.kept(lane);
-        // Events find room in a segment that is already full: they are few, and they tell of the trouble.
-        let refusal = if kept.full && (lane == Lane::Readings || kept.store.is_overfull() || kept.is_full()) {
-            Some(AppendError::Full)
-        } else if bytes.len() > limits::RECORD_BYTES_MAX {
-            Some(AppendError::TooLong { bytes: bytes.len() })
-        } else {
-            None
-        };
+        // Events and outcomes find room in a segment that is already full: they are few, and they tell of the trouble.
+        let refusal =
+            if kept.full && (lane == Lane::Readings || kept.store.is_overfull(class) || kept.is_full()) {
+                Some(AppendError::Full)
+            } else if bytes.len() > limits::RECORD_BYTES_MAX {
+                Some(AppendError::TooLong { bytes: bytes.len() })
+            } else {
+                None
+            };
         if let Some(refusal) = refusal {
             kept.counted.refused_appends += 1;
             let _ = receipt.send(Err(refusal));
@@ -333,26 +334,29 @@ impl<S: Store + Clone> Keeper<S> {
         if stored.name.sequence != sequence {
             return Ok(());
         }
+        let decoded = Record::decode(&stored.bytes).ok();
+        let name = stored.name.id(&self.config.gateway);
+        let record = match &decoded {
+            Some(decoded) => decoded.id(name, &self.config.gateway),
+            None => name,
+        };
         // A try that found the disk full has left it, and its event, in the commits to come.
         if self.setting_aside.as_ref() != Some(&stored.name) {
             self.commit_refused()?;
             self.make_room_for_refused()?;
-            let record = stored.name.id(&self.config.gateway);
             let stored_form = Raw(stored.bytes.to_vec()).to_string();
             let kept = serde_json::json!({ "id": record, "why": why, "stored": stored_form });
             self.refused.add(Class::Refused, clock::wall(), "", kept.to_string().as_bytes());
             // An event about a refused event might be refused itself, and so on without an end.
-            if lane == Lane::Readings {
-                let decoded = Record::decode(&stored.bytes).ok();
+            if lane == Lane::Readings || matches!(decoded, Some(Record::Outcome(_))) {
                 let meter = decoded.and_then(|record| record.meter().map(ToOwned::to_owned));
-                self.add_event(What::RecordRefused { record, meter, detail: why.clone() });
+                self.add_event(What::RecordRefused { record: record.clone(), meter, detail: why.clone() });
             }
             self.setting_aside = Some(stored.name);
         }
         self.commit_refused()?;
         self.commit(Lane::Urgent)?;
         self.setting_aside = None;
-        let record = stored.name.id(&self.config.gateway);
         tracing::error!(%record, why, "a record cannot be delivered, it is set aside");
         self.kept(lane).acknowledge(sequence);
         Ok(())

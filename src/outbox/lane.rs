@@ -29,7 +29,7 @@ use super::retention::Grain;
 use super::scanned::{Missing, Scanned};
 use super::store::{Key, Segment, Store, StoreError};
 use crate::id::Generation;
-use crate::limits::segment_disk_bytes_max;
+use crate::limits::{overfull_bytes, segment_disk_bytes_max};
 
 const CURSOR: &str = "cursor";
 /// What had been told when the last commit began. Of what is missing beyond it nobody was ever told: a power cut tears the
@@ -276,9 +276,9 @@ impl<S: Store + Clone> SegmentedLane<S> {
         self.active.payload_bytes >= self.segment_payload_bytes
     }
 
-    /// Whether the active segment has twice its fill: there is no room to begin another, and appends must be refused.
-    pub(super) fn is_overfull(&self) -> bool {
-        self.active.payload_bytes >= 2 * self.segment_payload_bytes
+    /// Whether the active segment takes no more of this class when there is no room to begin another.
+    pub(super) fn is_overfull(&self, class: Class) -> bool {
+        self.active.payload_bytes >= overfull_bytes(self.segment_payload_bytes, class == Class::Outcome)
     }
 
     /// Begins a new segment. Nothing may be pending.

@@ -10,7 +10,8 @@
 //! 3. **In order, from the cursor.** A [`Reader`] hands out records in sequence, starting after the last acknowledged
 //!    one. Acknowledging moves the cursor; nothing else ever removes a record, except the policy of promise 4.
 //! 4. **Bounded.** Lanes never take more disk than their quota. At the quota the configured policy decides, every
-//!    dropped reading is counted by meter and time, and the count is flushed in the urgent lane before the drop.
+//!    dropped reading is counted by meter and time, and the count is flushed in the urgent lane before the drop. Of that
+//!    lane the oldest events go; outcomes of commands are stored again, and outlive them (see `room`).
 //! 5. **Always opens.** Segments are read by their raw bytes: every record that is whole is found under its name, whatever
 //!    became of the database around it. What is missing is counted and reported, once, and the damaged file is kept aside.
 //!

@@ -2,12 +2,17 @@
 //!
 //! Growth happens only here: a lane takes disk when it begins a segment, and at no other time. So the quota and the floor of
 //! free space are looked at here, before, and the database never meets a full disk in ordinary operation.
+//!
+//! The urgent lane always gives its oldest segment, but not the outcomes in it: what has become of a command is told once, while
+//! of lines and meters there is always news. They are stored again as the newest of the lane: under a new name of the
+//! outbox's, but their ids are made of what they say, so for whoever reads the topic nothing has changed but the order, and
+//! a crash in between repeats them. Only a lane full of outcomes alone loses the oldest of them.
 
 use weir_wire::GapCause;
 use weir_wire::stored::What;
 
 use super::WhenFull;
-use super::frame::Record;
+use super::frame::{BESIDE_BYTES, Class, Record};
 use super::keeper::Keeper;
 use super::retention::{Dropped, Grain, Step};
 use super::store::{Store, StoreError};
@@ -90,11 +95,23 @@ impl<S: Store + Clone> Keeper<S> {
         self.kept(lane).store.thin(thinner)
     }
 
-    /// Drops the oldest segment: first its gap is flushed in the urgent lane, then it goes.
+    /// Drops the oldest segment: first its gap is flushed in the urgent lane, then it goes. Its outcomes are stored again
+    /// behind all others, in the same flush as the gap, as far as they take no more than half a segment.
     pub(super) fn drop_oldest(&mut self, lane: Lane) -> Result<(), StoreError> {
         let mut damage = Vec::new();
         let (mut dropped, mut ends) = (Dropped::default(), None::<[(Generation, u64); 2]>);
-        for Record { header, .. } in self.kept(lane).store.waiting_in_oldest(&mut damage)? {
+        let (mut carried, mut carried_bytes) = (Vec::new(), 0);
+        let most = match self.kept(lane).store.is_overfull(Class::Event) {
+            true => 0,
+            false => limits::carried_bytes_max(self.config.segment_payload_bytes),
+        };
+        for Record { header, payload } in self.kept(lane).store.waiting_in_oldest(&mut damage)? {
+            let bytes = u64::try_from(header.meter.len() + payload.len() + BESIDE_BYTES).unwrap_or(u64::MAX);
+            if header.class == Class::Outcome && carried_bytes + bytes <= most {
+                carried_bytes += bytes;
+                carried.push((header.at, header.meter.to_owned(), payload.into_owned()));
+                continue;
+            }
             dropped.add(&header);
             let name = (header.generation, header.sequence);
             ends = Some(ends.map_or([name; 2], |[first, _]| [first, name]));
@@ -103,13 +120,16 @@ impl<S: Store + Clone> Keeper<S> {
         if dropped.count() > 0 {
             tracing::error!(%lane, dropped = dropped.count(), "outbox full, the oldest records are dropped");
         }
+        for (at, meter, payload) in carried {
+            self.kept(lane).store.add(Class::Outcome, at, &meter, &payload);
+        }
         self.report_dropped(lane, dropped, ends)?;
         let generation = self.generation;
         self.kept(lane).store.give_up_oldest();
         self.with_reserve(|keeper| keeper.kept(lane).commit(generation))
     }
 
-    /// Flushes the gap of what is about to go. The ids say which drop it is, should a crash before it is done make it be
+    /// Flushes the gap of what is about to go, and the outcomes that are carried over. The ids say which drop it is, should a crash before it is done make it be
     /// told twice.
     fn report_dropped(
         &mut self,

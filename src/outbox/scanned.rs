@@ -55,7 +55,7 @@ impl Scanned {
                     scanned.thinned.iter_mut().zip(to).for_each(|(known, to)| *known = to.max(*known));
                 }
                 Class::Gone => scanned.gone.extend(Gone::from_frame(&frame).map(|gone| (gone.from, gone))),
-                Class::Reading | Class::Event | Class::Refused => {
+                Class::Reading | Class::Event | Class::Refused | Class::Outcome => {
                     scanned.places.insert((sequence, frame.part), place);
                 }
             }

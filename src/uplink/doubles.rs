@@ -9,8 +9,8 @@ use std::time::Duration;
 use fastrand::Rng;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
-use weir_wire::stored::{Event, Reading, Record, What};
-use weir_wire::{Answer, Clock};
+use weir_wire::stored::{Event, Outcome, Reading, Record, What};
+use weir_wire::{Action, Answer, Clock, CommandState};
 
 use super::Uplink;
 use super::backoff::{Backoff, Bounds};
@@ -86,6 +86,12 @@ impl Shared {
     }
 }
 
+/// What the broker knows a record as.
+fn id_of(stored: &Stored) -> String {
+    let name = stored.name.id("gw");
+    Record::decode(&stored.bytes).map_or(name.clone(), |record| record.id(name, "gw"))
+}
+
 /// An event under this sequence.
 pub(super) fn event(sequence: u64) -> Stored {
     let record = Record::Event(Event {
@@ -94,6 +100,24 @@ pub(super) fn event(sequence: u64) -> Stored {
         boot: 1,
         uptime_ms: 0,
         what: What::LineDown { line: format!("line-{sequence}"), detail: "x".repeat(20) },
+    });
+    let name = RecordName { generation: Generation(7), lane: Lane::Urgent, sequence };
+    Stored { name, bytes: record.encode().into() }
+}
+
+/// A command's acceptance under this sequence.
+pub(super) fn outcome(sequence: u64, meter: &str) -> Stored {
+    let record = Record::Outcome(Outcome {
+        command: format!("command-{sequence}"),
+        meter: meter.into(),
+        action: Action::ReadNow,
+        state: CommandState::Accepted,
+        is_final: false,
+        at: Timestamp::UNIX_EPOCH,
+        clock: Clock::Synced,
+        reason: None,
+        observed: None,
+        detail: None,
     });
     let name = RecordName { generation: Generation(7), lane: Lane::Urgent, sequence };
     Stored { name, bytes: record.encode().into() }
@@ -135,7 +159,7 @@ impl Cursor for Shared {
             let sequence = stored.name.sequence;
             let is_meant = sequence > world.cursor && sequence <= up_to;
             assert!(
-                !is_meant || world.broker.contains_key(&stored.name.id("gw")),
+                !is_meant || world.broker.contains_key(&id_of(stored)),
                 "{sequence} was acknowledged and the broker does not have it"
             );
         }

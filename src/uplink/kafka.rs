@@ -11,6 +11,8 @@
 //! - A message reported as failed may be stored all the same (its acknowledgement was lost). The producer's idempotence
 //!   keeps librdkafka's own repeats out of the log; a repeat by the drain is a new message under the same id.
 //! - Within a partition messages are stored in the order of hand-over, except for such repeats.
+//! - A topic that takes nothing holds up the other one of its lane: the urgent lane has outcomes and events, in order, so
+//!   events wait behind an outcome until its topic exists. Nothing is lost, and the lane's condition names the topic.
 //! - A message's Kafka timestamp is that of its hand-over, by the gateway's clock, which may be wrong: topics should
 //!   use `LogAppendTime`. When a reading was taken stands in its JSON.
 //!
@@ -55,7 +57,8 @@ pub struct Kafka {
     config: Config,
     gateway: String,
     lane: Lane,
-    topic: String,
+    /// Where the last message went. When something is wrong one record goes alone, and this is its topic.
+    last_topic: Option<Topic>,
     producer: Option<ThreadedProducer<Context>>,
     inbox: Arc<Inbox>,
 }
@@ -85,11 +88,8 @@ struct Context {
 impl Kafka {
     /// Not connected yet.
     pub fn new(config: Config, lane: Lane, gateway: &str) -> Self {
-        let topic = match lane {
-            Lane::Readings => config.readings_topic.clone(),
-            Lane::Urgent => config.events_topic.clone(),
-        };
-        Self { config, gateway: gateway.to_owned(), lane, topic, producer: None, inbox: Arc::default() }
+        let gateway = gateway.to_owned();
+        Self { config, gateway, lane, last_topic: None, producer: None, inbox: Arc::default() }
     }
 }
 
@@ -116,10 +116,8 @@ impl Uplink for Kafka {
         let Some(producer) = &self.producer else {
             return Err(Failure::new(FailureKind::Fatal, "there is no Kafka client", ""));
         };
-        let topic = match message.topic {
-            Topic::Readings => &self.config.readings_topic,
-            Topic::Events => &self.config.events_topic,
-        };
+        self.last_topic = Some(message.topic);
+        let topic = self.config.name_of(message.topic);
         let headers = OwnedHeaders::new_with_capacity(2)
             .insert(Header { key: "weir-id", value: Some(&message.id) })
             .insert(Header { key: "weir-schema", value: Some(message.schema) });
@@ -150,7 +148,7 @@ impl Uplink for Kafka {
         if let Some((code, reason)) = client.fatal_error() {
             return Some(Failure { kind: FailureKind::Fatal, ..failure(code, reason) });
         }
-        let found = ask_for_topic(client, &self.topic)?;
+        let found = ask_for_topic(client, self.config.name_of(self.last_topic?))?;
         // A silent broker says less than what was heard of the connection before.
         let is_silence = found.kind == FailureKind::Retriable && errors::says_little(&found);
         if is_silence { self.inbox.lock().behind.clone().or(Some(found)) } else { Some(found) }

@@ -17,6 +17,8 @@ pub enum Topic {
     Readings,
     /// Events, keyed by gateway.
     Events,
+    /// Outcomes of commands, keyed by meter.
+    Outcomes,
 }
 
 /// A message for the broker.
@@ -24,7 +26,7 @@ pub enum Topic {
 pub struct Message {
     /// Where it belongs.
     pub topic: Topic,
-    /// What keeps an order among itself: the meter's id for a reading, the gateway's for an event.
+    /// What keeps an order among itself: the meter's id for a reading or an outcome, the gateway's for an event.
     pub key: String,
     /// The record's id, for the header `weir-id`.
     pub id: String,
@@ -54,7 +56,7 @@ impl Message {
     pub fn from_stored(stored: &Stored, gateway: &str, boots: &Boots) -> Result<Self, Unsendable> {
         let record = match Record::decode(&stored.bytes)? {
             Record::Reading(reading) => Record::Reading(hold::as_settled(boots, reading)),
-            event @ Record::Event(_) => event,
+            other @ (Record::Event(_) | Record::Outcome(_)) => other,
         };
         Self::of(record, stored, gateway)
     }
@@ -67,7 +69,7 @@ impl Message {
     ) -> Result<Option<Self>, Unsendable> {
         let settled = match Record::decode(&stored.bytes)? {
             Record::Reading(reading) => hold.settle(reading).map(Record::Reading),
-            event @ Record::Event(_) => Some(event),
+            other @ (Record::Event(_) | Record::Outcome(_)) => Some(other),
         };
         settled.map(|record| Self::of(record, stored, gateway)).transpose()
     }
@@ -83,7 +85,7 @@ impl Message {
     }
 
     fn of(record: Record, stored: &Stored, gateway: &str) -> Result<Self, Unsendable> {
-        let id = stored.name.id(gateway);
+        let id = record.id(stored.name.id(gateway), gateway);
         let schema = record.schema();
         // The record is taken apart and not copied: this is the drain's hottest path.
         let (topic, key, payload) = match record {
@@ -93,6 +95,9 @@ impl Message {
                 (Topic::Readings, reading.meter, payload)
             }
             Record::Event(event) => (Topic::Events, gateway.to_owned(), json(&event.named(&id, gateway))?),
+            Record::Outcome(outcome) => {
+                (Topic::Outcomes, outcome.meter.clone(), json(&outcome.named(gateway))?)
+            }
         };
         Ok(Self { topic, key, id, schema, payload })
     }
@@ -106,17 +111,28 @@ fn json(record: &impl Serialize) -> Result<Vec<u8>, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::doubles::{event, hold, reading};
+    use super::super::doubles::{event, hold, outcome, reading};
     use super::*;
 
     #[test]
     fn the_json_is_the_one_that_the_contract_crate_makes() {
-        for stored in [event(3), reading(4, "A-1", 300)] {
+        for stored in [event(3), reading(4, "A-1", 300), outcome(5, "A-1")] {
             let record = Record::decode(&stored.bytes).unwrap();
             let message = Message::settled(&stored, "gw", &mut hold()).unwrap().unwrap();
-            assert_eq!(message.payload, record.to_json(&stored.name.id("gw"), "gw"));
-            assert_eq!((message.schema, message.id), (record.schema(), stored.name.id("gw")));
+            let name = stored.name.id("gw");
+            assert_eq!(message.payload, record.to_json(&name, "gw"));
+            assert_eq!((message.schema, &message.id), (record.schema(), &record.id(name, "gw")));
+            let json: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+            assert_eq!(json["id"], message.id, "the header says the same");
+            assert_eq!(Message::ahead(&stored, "gw"), Some(message), "made ahead it is the same");
         }
+    }
+
+    #[test]
+    fn an_outcome_goes_under_its_meter_and_is_called_by_its_command() {
+        let message = Message::settled(&outcome(5, "A-1"), "gw", &mut hold()).unwrap().unwrap();
+        assert_eq!((message.topic, message.key.as_str()), (Topic::Outcomes, "A-1"));
+        assert_eq!((message.id.as_str(), message.schema), ("gw:command-5:accepted", "outcome/1"));
     }
 
     #[test]

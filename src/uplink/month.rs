@@ -150,6 +150,7 @@ impl World {
                 self.gaps.extend(gap_of(&message.payload));
                 0
             }
+            Topic::Outcomes => unreachable!("nobody commands anything here"),
         };
         self.arrived.insert(message.id.clone(), (number, content));
     }

@@ -7,7 +7,7 @@ use rdkafka::mocking::MockCluster;
 use tokio::time::{sleep, timeout};
 use weir_wire::stored::Record;
 
-use super::doubles::{event, reading};
+use super::doubles::{event, outcome, reading};
 use super::{Config, State, backoff, kafka, start};
 use crate::boots::Boots;
 use crate::id::Lane;
@@ -21,6 +21,7 @@ fn kafka_config(bootstrap: String) -> kafka::Config {
         bootstrap,
         readings_topic: "weir.readings".into(),
         events_topic: "weir.events".into(),
+        outcomes_topic: "weir.outcomes".into(),
         compression: kafka::Compression::Zstd,
         message_timeout: Duration::from_secs(30),
         linger: Duration::from_millis(5),
@@ -62,6 +63,7 @@ async fn both_lanes_leave_the_outbox_on_disk_once_the_broker_has_them() {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("weir.readings", 2, 1).unwrap();
     cluster.create_topic("weir.events", 1, 1).unwrap();
+    cluster.create_topic("weir.outcomes", 2, 1).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let opened = outbox::open(outbox_config(directory.path()), Pulse::new("outbox")).unwrap();
     let uplink =
@@ -69,7 +71,11 @@ async fn both_lanes_leave_the_outbox_on_disk_once_the_broker_has_them() {
             .unwrap();
 
     for sequence in 1..=300 {
-        let stored = if sequence % 3 == 0 { event(sequence) } else { reading(sequence, "A-1", 0) };
+        let stored = match sequence % 6 {
+            0 => event(sequence),
+            3 => outcome(sequence, "A-1"),
+            _ => reading(sequence, "A-1", 0),
+        };
         let record = Record::decode(&stored.bytes).unwrap();
         opened.outbox.append(&record).await.unwrap().await.unwrap();
     }

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::{Clock, Quantity, Unit};
+use crate::{Clock, Quantity, RefusalCause, Unit};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,6 +44,14 @@ pub enum EventKind {
     RegisterRolledOver,
     /// A meter's register is lower than it was, and it is the same meter: it was reset, or tampered with.
     RegisterWentBack,
+    /// Messages on the command topic that prove nothing about their sender, counted over some time.
+    CommandsRefused,
+    /// The record of commands was damaged or is gone.
+    JournalLost,
+    /// A changed configuration is in force.
+    ConfigReloaded,
+    /// How the gateway does, told every few minutes.
+    Status,
 }
 
 /// Why readings are missing.
@@ -67,6 +75,35 @@ pub struct GapOfMeter {
     pub from: Timestamp,
     /// The latest of them.
     pub to: Timestamp,
+}
+
+/// How many messages were refused for one cause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedCount {
+    /// The cause.
+    pub cause: RefusalCause,
+    /// Messages since the last event of the kind.
+    pub count: u64,
+}
+
+/// Records that wait in the outbox, by lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// Outcomes and events.
+    pub urgent: u64,
+    /// Readings.
+    pub readings: u64,
+}
+
+/// How a line does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineStatus {
+    /// The line's name.
+    pub line: String,
+    /// Whether its port can be used.
+    pub up: bool,
+    /// The share of the time in which it was busy, in percent, 0 to 100.
+    pub load: u8,
 }
 
 /// An event as it stands in the events topic.
@@ -102,16 +139,17 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub meters: Vec<GapOfMeter>,
     /// `gap`: ids of the first and the last record that are missing, or may be. Others between them may be there: after
-    /// damage, and where an outbox was thinned out. The same gap told twice has the same ids.
+    /// damage, and where an outbox was thinned out. The same gap told twice has the same ids. Of lane `u` some may be outcomes,
+    /// which have other ids in their topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<[String; 2]>,
     /// `started`: the generation before this one, in hex.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_generation: Option<String>,
-    /// `started`: the last sequence of readings and of events that the previous generation gave.
+    /// `started`: the last sequence of readings, and of events and outcomes together, that the previous generation gave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_last: Option<[u64; 2]>,
-    /// `started`: the program's version.
+    /// `started`, `status`: the program's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// `meter-changed`: the serial number seen before. `register-rolled-over`, `register-went-back`: the register's last
@@ -133,7 +171,7 @@ pub struct Event {
     /// `outbox-damaged`: records salvaged from the damaged part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub salvaged: Option<u64>,
-    /// `outbox-damaged`, `gap`: records lost.
+    /// `outbox-damaged`, `gap`, `journal-lost`: records lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<u64>,
     /// `clock-set`: the wall time of the boot by the clock as it is now. A record's `uptime_ms` added to it is when the meter
@@ -143,4 +181,25 @@ pub struct Event {
     /// `clock-set`: by how much it moved since it was last told of, in milliseconds; absent the first time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step_ms: Option<i64>,
+    /// `commands-refused`: how many messages, by cause.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedCount>,
+    /// `commands-refused`: the key that the last of them named, as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_kid: Option<String>,
+    /// `status`: the nonce that a command may echo to prove that it is fresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<String>,
+    /// `status`: records that wait in the outbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Waiting>,
+    /// `status`: when the oldest of them was read or happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_waiting_at: Option<Timestamp>,
+    /// `status`: bytes that the outbox takes on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk_bytes: Option<u64>,
+    /// `status`: the lines.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<LineStatus>,
 }

@@ -1,6 +1,6 @@
 //! The words that every part of Weir shares, and the two forms they travel in.
 //!
-//! * **On the network** a [`Reading`] and an [`Event`] are JSON. The public types *are* that contract: `serde_json` on
+//! * **On the network** a [`Reading`], an [`Event`] and an [`Outcome`] are JSON, and so is what a [`Command`]'s signature covers. The public types *are* that contract: `serde_json` on
 //!   them gives and takes exactly what the topics carry. `golden/` holds one file for every shape.
 //! * **On flash** a [`stored::Record`] is a compact binary mirror of the same, a few tens of bytes for a plain water
 //!   reading. It is a mirror, and not a second derive on the same types, so that a change of the JSON cannot silently
@@ -8,7 +8,8 @@
 //!
 //! Numbers are decimals from the meter's digits to the consumer ([`Number`]); no binary float is ever in between.
 //!
-//! What this crate deliberately does not do: talk to anything, read a clock, or know how an id is made.
+//! What this crate deliberately does not do: talk to anything, read a clock, or know how an id is made, but an outcome's,
+//! which says no more than the outcome itself.
 
 mod command;
 mod event;
@@ -20,8 +21,8 @@ pub mod stored;
 mod value;
 
 pub use command::{Command, Tariff, TariffStep};
-pub use event::{Event, EventKind, GapCause, GapOfMeter};
-pub use names::{Action, CommandState, Function, Medium, Quantity, Reason, Unit, Valve};
+pub use event::{Event, EventKind, GapCause, GapOfMeter, LineStatus, RefusedCount, Waiting};
+pub use names::{Action, CommandState, Function, Medium, Quantity, Reason, RefusalCause, Unit, Valve};
 pub use number::{Number, NumberError};
 pub use outcome::{Observed, Outcome};
 pub use reading::{Answer, Clock, Identity, Reading, Status};

@@ -259,6 +259,16 @@ words! {
     }
 }
 
+words! {
+    /// Why a message on the command topic was counted and nothing else: it proves nothing about its sender.
+    RefusalCause {
+        1 Malformed "malformed",
+        2 UnknownKey "unknown-key",
+        3 BadSignature "bad-signature",
+        4 CommandsOff "commands-off",
+    }
+}
+
 impl CommandState {
     /// Whether nothing comes after it.
     pub fn is_final(&self) -> bool {
@@ -320,7 +330,7 @@ mod tests {
 
     #[test]
     fn every_word_is_found_by_its_code_and_by_its_text_and_shares_neither() {
-        assert_sound!(Quantity, Unit, Function, Medium, Valve, Action, CommandState, Reason);
+        assert_sound!(Quantity, Unit, Function, Medium, Valve, Action, CommandState, Reason, RefusalCause);
     }
 
     #[test]

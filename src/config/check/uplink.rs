@@ -15,6 +15,7 @@ use crate::uplink::{self, kafka};
 
 const READINGS_TOPIC: &str = "weir.readings";
 const EVENTS_TOPIC: &str = "weir.events";
+const OUTCOMES_TOPIC: &str = "weir.outcomes";
 const COMPRESSION: kafka::Compression = kafka::Compression::Zstd;
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Shorter, a mobile link's ordinary delays look like failures; longer, a stuck connection is noticed too late. Nothing
@@ -70,10 +71,15 @@ pub(super) fn uplink(typed: Option<&file::Uplink>, findings: &mut Findings) -> O
 fn kafka(typed: &file::Kafka, findings: &mut Findings) -> kafka::Config {
     let readings_topic = topic("readings_topic", typed.readings_topic.as_ref(), READINGS_TOPIC, findings);
     let events_topic = topic("events_topic", typed.events_topic.as_ref(), EVENTS_TOPIC, findings);
-    let typed_topic = typed.events_topic.as_ref().or(typed.readings_topic.as_ref());
-    if let (true, Some(at)) = (readings_topic == events_topic, typed_topic) {
-        let hint = "give them a topic each; consumers tell them apart by the header `weir-schema` alone";
-        findings.warn(&at.place, "readings and events go to the same topic").hint(hint);
+    let outcomes_topic = topic("outcomes_topic", typed.outcomes_topic.as_ref(), OUTCOMES_TOPIC, findings);
+    let readings = ("readings", &readings_topic, &typed.readings_topic);
+    let events = ("events", &events_topic, &typed.events_topic);
+    let outcomes = ("outcomes", &outcomes_topic, &typed.outcomes_topic);
+    for (one, other) in [(readings, events), (readings, outcomes), (events, outcomes)] {
+        if let (true, Some(at)) = (one.1 == other.1, other.2.as_ref().or(one.2.as_ref())) {
+            let hint = "give them a topic each; consumers tell them apart by the header `weir-schema` alone";
+            findings.warn(&at.place, format!("{} and {} go to the same topic", one.0, other.0)).hint(hint);
+        }
     }
     let timeout =
         duration_within("message_timeout", typed.message_timeout.as_ref(), MESSAGE_TIMEOUTS, findings);
@@ -87,6 +93,7 @@ fn kafka(typed: &file::Kafka, findings: &mut Findings) -> kafka::Config {
         bootstrap: brokers(typed, findings).join(","),
         readings_topic,
         events_topic,
+        outcomes_topic,
         compression: typed.compression.as_ref().map_or(COMPRESSION, |compression| compression.value),
         message_timeout: timeout.unwrap_or(MESSAGE_TIMEOUT),
         linger: linger.min(timeout.unwrap_or(MESSAGE_TIMEOUT) / 2),

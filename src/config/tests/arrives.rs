@@ -36,6 +36,7 @@ retry_max = "2s"
 brokers = ["a:1", "b:2"]
 readings_topic = "r"
 events_topic = "e"
+outcomes_topic = "o"
 compression = "lz4"
 message_timeout = "60s"
 linger = "70ms"
@@ -106,7 +107,8 @@ fn every_key_of_the_uplink_arrives() {
     assert_eq!(uplink.backoff, Bounds::new(Duration::from_secs(1), Duration::from_secs(2)));
     let kafka = uplink.kafka;
     assert_eq!(kafka.bootstrap, "a:1,b:2");
-    assert_eq!((kafka.readings_topic.as_str(), kafka.events_topic.as_str()), ("r", "e"));
+    let topics = [&kafka.readings_topic, &kafka.events_topic, &kafka.outcomes_topic];
+    assert_eq!(topics, ["r", "e", "o"]);
     assert_eq!((kafka.compression, kafka.message_timeout), (Compression::Lz4, Duration::from_secs(60)));
     assert_eq!(kafka.linger, Duration::from_millis(70));
     assert_eq!(kafka.properties["socket.timeout.ms"], "5000");

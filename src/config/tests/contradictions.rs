@@ -239,6 +239,10 @@ fn what_is_allowed_but_seldom_meant_is_warned_of() {
         "{topics:?}"
     );
     assert!(topics[2].starts_with("2:59 readings and events go to the same topic"), "{topics:?}");
+    let topics = told_of(
+        "gateway.id = \"g\"\nuplink.kafka = { brokers = [\"k:1\"], readings_topic = \"r\", outcomes_topic = \"r\" }",
+    );
+    assert!(topics[1].starts_with("2:76 readings and outcomes go to the same topic"), "{topics:?}");
 }
 
 #[test]

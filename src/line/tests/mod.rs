@@ -89,7 +89,7 @@ async fn next_readings(outbox: &Outbox, count: usize) -> Vec<Reading> {
     let records = next(&mut outbox.reader(Lane::Readings), count).await;
     let reading = |record| match record {
         Record::Reading(reading) => reading,
-        Record::Event(event) => panic!("{event:?}"),
+        other => panic!("{other:?}"),
     };
     records.into_iter().map(reading).collect()
 }
@@ -97,7 +97,7 @@ async fn next_readings(outbox: &Outbox, count: usize) -> Vec<Reading> {
 async fn next_events(reader: &mut outbox::Reader, count: usize) -> Vec<What> {
     let event = |record| match record {
         Record::Event(event) => event.what,
-        Record::Reading(reading) => panic!("{reading:?}"),
+        other => panic!("{other:?}"),
     };
     next(reader, count).await.into_iter().map(event).collect()
 }

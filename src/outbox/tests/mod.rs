@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use weir_wire::stored::{Event, Reading, Record, What};
-use weir_wire::{Answer, Clock, Content, Number, Quantity, Unit, Value};
+use weir_wire::stored::{Event, Outcome, Reading, Record, What};
+use weir_wire::{Answer, Clock, CommandState, Content, Number, Quantity, Unit, Value};
 
 use super::*;
 use crate::event;
@@ -58,6 +58,22 @@ fn reading(number: u64) -> Record {
     })
 }
 
+/// The end of a command that can be told from every other by its number.
+fn outcome(number: usize) -> Record {
+    Record::Outcome(Outcome {
+        command: format!("command-{number}"),
+        meter: "A-1".into(),
+        action: weir_wire::Action::ValveClose,
+        state: CommandState::Done,
+        is_final: true,
+        at: crate::clock::wall(),
+        clock: Clock::Synced,
+        reason: None,
+        observed: None,
+        detail: None,
+    })
+}
+
 fn number_of(stored: &Stored) -> u64 {
     let Record::Reading(reading) = Record::decode(&stored.bytes).unwrap() else { panic!("not a reading") };
     assert!(matches!(reading.answer.values[0].content, Content::Number(_)));
@@ -94,12 +110,14 @@ async fn drain(outbox: &Outbox, lane: Lane) -> Vec<Stored> {
     all
 }
 
+/// The events among what waits in the urgent lane.
 async fn events(outbox: &Outbox) -> Vec<What> {
     let decode = |stored: Stored| match Record::decode(&stored.bytes).unwrap() {
-        Record::Event(Event { what, .. }) => what,
+        Record::Event(Event { what, .. }) => Some(what),
+        Record::Outcome(_) => None,
         Record::Reading(_) => panic!("a reading in the urgent lane"),
     };
-    drain(outbox, Lane::Urgent).await.into_iter().map(decode).collect()
+    drain(outbox, Lane::Urgent).await.into_iter().filter_map(decode).collect()
 }
 
 #[tokio::test]
@@ -208,6 +226,39 @@ async fn a_record_that_the_broker_refused_is_kept_aside_and_reported() {
     assert_eq!(events(&outbox).await, [reported]);
     outbox.close().await.unwrap();
     assert_eq!(open_small(folder.path()).outbox.stats().await.unwrap().refused, 1);
+}
+
+#[tokio::test]
+async fn a_refused_outcome_is_reported_by_its_own_id_and_a_refused_event_by_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let Opened { outbox, .. } = open_small(folder.path());
+    let stopping = Record::Event(event::now(What::Stopping));
+    for record in [&outcome(1), &stopping] {
+        outbox.append(record).await.unwrap().await.unwrap();
+    }
+    let reader = outbox.reader(Lane::Urgent);
+    for sequence in [1, 2] {
+        reader.set_aside(sequence, "message too large".into()).await.unwrap();
+    }
+    let record = "gw-1:command-1:done".to_owned();
+    let reported = What::RecordRefused {
+        record: record.clone(),
+        meter: Some("A-1".into()),
+        detail: "message too large".into(),
+    };
+    assert_eq!(events(&outbox).await, [reported]);
+    assert_eq!(outbox.stats().await.unwrap().refused, 2);
+    outbox.close().await.unwrap();
+
+    let mut found = Vec::new();
+    let remains = super::inspect::Remains::take(folder.path()).unwrap();
+    super::inspect::salvage(&remains, "gw-1", |it| {
+        let decoded = Record::decode(&it.bytes).unwrap();
+        found.extend(matches!(decoded, Record::Outcome(_)).then(|| decoded.id(it.id, "gw-1")));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(found, [record.clone(), record], "where it lay and where it was set aside");
 }
 
 #[tokio::test]

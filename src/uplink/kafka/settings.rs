@@ -8,6 +8,7 @@ use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
 
+use super::super::Topic;
 use crate::limits::{UPLINK_WINDOW_BYTES, UPLINK_WINDOW_RECORDS};
 
 /// What the connection to Kafka is made with.
@@ -19,6 +20,8 @@ pub struct Config {
     pub readings_topic: String,
     /// The topic of events.
     pub events_topic: String,
+    /// The topic of outcomes.
+    pub outcomes_topic: String,
     /// How batches are compressed.
     pub compression: Compression,
     /// librdkafka's `message.timeout.ms`: after this long without an acknowledgement a message is reported as failed, and
@@ -37,6 +40,7 @@ impl fmt::Debug for Config {
             .field("bootstrap", &self.bootstrap)
             .field("readings_topic", &self.readings_topic)
             .field("events_topic", &self.events_topic)
+            .field("outcomes_topic", &self.outcomes_topic)
             .field("compression", &self.compression)
             .field("message_timeout", &self.message_timeout)
             .field("linger", &self.linger)
@@ -130,6 +134,15 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// What the broker calls a topic.
+    pub(super) fn name_of(&self, topic: Topic) -> &str {
+        match topic {
+            Topic::Readings => &self.readings_topic,
+            Topic::Events => &self.events_topic,
+            Topic::Outcomes => &self.outcomes_topic,
+        }
+    }
+
     /// Whether librdkafka takes these settings. Talks to no broker; reads the files they name.
     ///
     /// # Errors
@@ -208,6 +221,7 @@ mod tests {
             bootstrap: "127.0.0.1:1".into(),
             readings_topic: "weir.readings".into(),
             events_topic: "weir.events".into(),
+            outcomes_topic: "weir.outcomes".into(),
             compression: Compression::Zstd,
             message_timeout: Duration::from_secs(60),
             linger: Duration::from_millis(20),

@@ -14,7 +14,7 @@ use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use tokio::time::{sleep, timeout};
 
 use super::super::condition::{Condition, State};
-use super::super::doubles::{Running, Shared, event, reading, run};
+use super::super::doubles::{Running, Shared, event, outcome, reading, run};
 use super::super::{Failure, Message, Report, Uplink};
 use super::{Compression, Config, Kafka};
 use crate::id::Lane;
@@ -30,6 +30,7 @@ fn cluster() -> Cluster {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("weir.readings", PARTITIONS, 1).unwrap();
     cluster.create_topic("weir.events", 1, 1).unwrap();
+    cluster.create_topic("weir.outcomes", 2, 1).unwrap();
     cluster
 }
 
@@ -38,6 +39,7 @@ fn config(cluster: &Cluster) -> Config {
         bootstrap: cluster.bootstrap_servers(),
         readings_topic: "weir.readings".into(),
         events_topic: "weir.events".into(),
+        outcomes_topic: "weir.outcomes".into(),
         compression: Compression::Lz4,
         message_timeout: MESSAGE_TIMEOUT,
         linger: Duration::from_millis(5),
@@ -233,6 +235,60 @@ fn events_go_to_their_topic_under_the_gateways_key() {
         assert_eq!((it.key.as_str(), it.schema.as_str()), ("gw", "event/1"));
         assert_eq!(it.json["event"].as_str(), Some("line-down"));
     }
+}
+
+/// Every third one an outcome.
+fn urgent(count: u64) -> Vec<Stored> {
+    (1..=count).map(|nth| if nth % 3 == 0 { outcome(nth, &format!("A-{nth}")) } else { event(nth) }).collect()
+}
+
+fn assert_outcomes_of(cluster: &Cluster, count: u64) {
+    let outcomes: Vec<u64> = (1..=count).filter(|nth| nth % 3 == 0).collect();
+    let consumed = consume(cluster, "weir.outcomes", 2, outcomes.len());
+    for it in &consumed {
+        assert_eq!((it.json["id"].as_str(), it.json["meter"].as_str()), (Some(&*it.id), Some(&*it.key)));
+        assert_eq!((it.json["gateway"].as_str(), it.schema.as_str()), (Some("gw"), "outcome/1"));
+    }
+    let mut ids: Vec<&str> = consumed.iter().map(|it| it.id.as_str()).collect();
+    let mut expected: Vec<String> = outcomes.iter().map(|nth| format!("gw:command-{nth}:accepted")).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    expected.sort_unstable();
+    assert_eq!(ids, expected);
+}
+
+#[test]
+fn outcomes_go_to_their_topic_under_their_meters_keys_and_events_to_theirs() {
+    let cluster = cluster();
+    let shared = Shared::with(urgent(30));
+    let condition = on_this_thread(async {
+        let running = drain(&shared, config(&cluster), Lane::Urgent);
+        all_leave(&shared, running).await
+    });
+    assert_eq!((condition.acknowledged, condition.set_aside), (30, 0));
+    assert_outcomes_of(&cluster, 30);
+    consume(&cluster, "weir.events", 1, 20);
+}
+
+#[test]
+fn a_missing_topic_of_outcomes_is_named_and_once_it_is_there_all_arrive() {
+    let cluster = cluster();
+    let missing = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    cluster.topic_error("weir.outcomes", missing).unwrap();
+    let shared = Shared::with(urgent(9));
+    let condition = on_this_thread(async {
+        let running = drain(&shared, config(&cluster), Lane::Urgent);
+        let condition = wait_for_reason(&running, "the topic does not exist on the broker").await;
+        assert!(condition.why.unwrap().contains("weir.outcomes"), "{:?}", running.tracker.condition());
+        // What came before gets through; the order within the lane holds back what came behind.
+        wait_for("the events before it", || shared.world.borrow().cursor == 2).await;
+        assert_eq!(running.tracker.condition().set_aside, 0, "a person can mend it");
+        cluster.topic_error("weir.outcomes", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+        all_leave(&shared, running).await
+    });
+    assert_eq!((condition.acknowledged, condition.set_aside), (9, 0));
+    assert_outcomes_of(&cluster, 9);
+    consume(&cluster, "weir.events", 1, 6);
 }
 
 #[test]

@@ -2,20 +2,24 @@
 //! reorder, insert or remove anything here. A new kind of event goes behind the last; any other new shape is a new version byte beside this
 //! one.
 
+mod event;
+mod outcome;
+
 use jiff::Timestamp;
 use jiff::civil::{self, DateTime};
 use serde::{Deserialize, Serialize};
 
-use super::{DecodeError, Register, What};
+use super::DecodeError;
 use crate::{
-    Answer, Clock, Content, Function, GapCause, GapOfMeter, Identity, Medium, Number, Quantity, Raw, Status,
+    Action, Answer, Clock, CommandState, Content, Function, Identity, Medium, Number, Quantity, Raw, Reason,
+    RefusalCause, Status, Unit, Value, Valve,
 };
-use crate::{Unit, Value, Valve};
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum Record {
     Reading(Reading),
-    Event(Event),
+    Event(event::Event),
+    Outcome(outcome::Outcome),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -103,46 +107,6 @@ enum Word {
 /// Year, month, day, hour, minute, second.
 type LocalTime = (i16, i8, i8, i8, i8, i8);
 
-#[derive(Serialize, Deserialize)]
-pub(super) struct Event {
-    at_ms: i64,
-    clock: u8,
-    boot: u32,
-    uptime_ms: u64,
-    what: CompactWhat,
-}
-
-#[derive(Serialize, Deserialize)]
-enum CompactWhat {
-    Started { version: String, previous: Option<(u32, [u64; 2])> },
-    Stopping,
-    LineDown { line: String, detail: String },
-    LineUp { line: String },
-    MeterSilent { line: String, meter: String, detail: String },
-    MeterBack { line: String, meter: String },
-    MeterChanged { line: String, meter: String, was: String, now: String },
-    Gap { damage: bool, meters: Vec<(String, u64, i64, i64)>, ids: Option<[String; 2]>, lost: u64 },
-    OutboxDamaged { detail: String, salvaged: u64, lost: Option<u64> },
-    OutboxPressure { detail: String },
-    RecordRefused { record: String, meter: Option<String>, detail: String },
-    ClockSet { boot_ms: i64, step_ms: Option<i64> },
-    LineLent { line: String, detail: String },
-    LineReturned { line: String, detail: String },
-    RegisterRolledOver(CompactRegister),
-    RegisterWentBack(CompactRegister),
-}
-
-#[derive(Serialize, Deserialize)]
-struct CompactRegister {
-    line: String,
-    meter: String,
-    quantity: Word,
-    unit: Option<Word>,
-    /// Digits and places.
-    was: (i128, u8),
-    now: (i128, u8),
-}
-
 macro_rules! word {
     ($name:ident, $field:literal) => {
         impl From<&$name> for Word {
@@ -169,12 +133,17 @@ word!(Unit, "unit");
 word!(Function, "function");
 word!(Medium, "medium");
 word!(Valve, "valve");
+word!(Action, "action");
+word!(CommandState, "state");
+word!(Reason, "reason");
+word!(RefusalCause, "cause");
 
 impl From<&super::Record> for Record {
     fn from(record: &super::Record) -> Self {
         match record {
             super::Record::Reading(reading) => Self::Reading(reading.into()),
             super::Record::Event(event) => Self::Event(event.into()),
+            super::Record::Outcome(outcome) => Self::Outcome(outcome.into()),
         }
     }
 }
@@ -186,6 +155,7 @@ impl TryFrom<Record> for super::Record {
         Ok(match record {
             Record::Reading(reading) => Self::Reading(reading.try_into()?),
             Record::Event(event) => Self::Event(event.try_into()?),
+            Record::Outcome(outcome) => Self::Outcome(outcome.try_into()?),
         })
     }
 }
@@ -302,112 +272,6 @@ impl TryFrom<CompactValue> for Value {
     }
 }
 
-impl From<&super::Event> for Event {
-    fn from(event: &super::Event) -> Self {
-        let what = match event.what.clone() {
-            What::Started { version, previous } => CompactWhat::Started { version, previous },
-            What::Stopping => CompactWhat::Stopping,
-            What::LineDown { line, detail } => CompactWhat::LineDown { line, detail },
-            What::LineUp { line } => CompactWhat::LineUp { line },
-            What::MeterSilent { line, meter, detail } => CompactWhat::MeterSilent { line, meter, detail },
-            What::MeterBack { line, meter } => CompactWhat::MeterBack { line, meter },
-            What::MeterChanged { line, meter, was, now } => {
-                CompactWhat::MeterChanged { line, meter, was, now }
-            }
-            What::Gap { cause, meters, ids, lost } => CompactWhat::Gap {
-                damage: cause == GapCause::Damage,
-                meters: meters.into_iter().map(compact_gap).collect(),
-                ids,
-                lost,
-            },
-            What::OutboxDamaged { detail, salvaged, lost } => {
-                CompactWhat::OutboxDamaged { detail, salvaged, lost }
-            }
-            What::OutboxPressure { detail } => CompactWhat::OutboxPressure { detail },
-            What::RecordRefused { record, meter, detail } => {
-                CompactWhat::RecordRefused { record, meter, detail }
-            }
-            What::ClockSet { boot_at, step_ms } => {
-                CompactWhat::ClockSet { boot_ms: boot_at.as_millisecond(), step_ms }
-            }
-            What::LineLent { line, detail } => CompactWhat::LineLent { line, detail },
-            What::LineReturned { line, detail } => CompactWhat::LineReturned { line, detail },
-            What::RegisterRolledOver(register) => CompactWhat::RegisterRolledOver(register.into()),
-            What::RegisterWentBack(register) => CompactWhat::RegisterWentBack(register.into()),
-        };
-        Self {
-            at_ms: event.at.as_millisecond(),
-            clock: compact_clock(event.clock),
-            boot: event.boot,
-            uptime_ms: event.uptime_ms,
-            what,
-        }
-    }
-}
-
-impl TryFrom<Event> for super::Event {
-    type Error = DecodeError;
-
-    fn try_from(event: Event) -> Result<Self, DecodeError> {
-        let what = match event.what {
-            CompactWhat::Started { version, previous } => What::Started { version, previous },
-            CompactWhat::Stopping => What::Stopping,
-            CompactWhat::LineDown { line, detail } => What::LineDown { line, detail },
-            CompactWhat::LineUp { line } => What::LineUp { line },
-            CompactWhat::MeterSilent { line, meter, detail } => What::MeterSilent { line, meter, detail },
-            CompactWhat::MeterBack { line, meter } => What::MeterBack { line, meter },
-            CompactWhat::MeterChanged { line, meter, was, now } => {
-                What::MeterChanged { line, meter, was, now }
-            }
-            CompactWhat::Gap { damage, meters, ids, lost } => What::Gap {
-                cause: if damage { GapCause::Damage } else { GapCause::Retention },
-                meters: meters.into_iter().map(gap).collect::<Result<_, _>>()?,
-                ids,
-                lost,
-            },
-            CompactWhat::OutboxDamaged { detail, salvaged, lost } => {
-                What::OutboxDamaged { detail, salvaged, lost }
-            }
-            CompactWhat::OutboxPressure { detail } => What::OutboxPressure { detail },
-            CompactWhat::RecordRefused { record, meter, detail } => {
-                What::RecordRefused { record, meter, detail }
-            }
-            CompactWhat::ClockSet { boot_ms, step_ms } => {
-                What::ClockSet { boot_at: timestamp(boot_ms)?, step_ms }
-            }
-            CompactWhat::LineLent { line, detail } => What::LineLent { line, detail },
-            CompactWhat::LineReturned { line, detail } => What::LineReturned { line, detail },
-            CompactWhat::RegisterRolledOver(register) => What::RegisterRolledOver(register.try_into()?),
-            CompactWhat::RegisterWentBack(register) => What::RegisterWentBack(register.try_into()?),
-        };
-        Ok(Self {
-            at: timestamp(event.at_ms)?,
-            clock: clock(event.clock)?,
-            boot: event.boot,
-            uptime_ms: event.uptime_ms,
-            what,
-        })
-    }
-}
-
-impl From<Register> for CompactRegister {
-    fn from(register: Register) -> Self {
-        let Register { line, meter, quantity, unit, was, now } = register;
-        let (was, now) = (compact_number(was), compact_number(now));
-        Self { line, meter, quantity: (&quantity).into(), unit: unit.as_ref().map(Word::from), was, now }
-    }
-}
-
-impl TryFrom<CompactRegister> for Register {
-    type Error = DecodeError;
-
-    fn try_from(register: CompactRegister) -> Result<Self, DecodeError> {
-        let CompactRegister { line, meter, quantity, unit, was, now } = register;
-        let (quantity, unit) = (quantity.try_into()?, unit.map(Unit::try_from).transpose()?);
-        Ok(Self { line, meter, quantity, unit, was: number(was)?, now: number(now)? })
-    }
-}
-
 fn compact_number(number: Number) -> (i128, u8) {
     // `Number` has 28 places at most.
     (number.digits(), u8::try_from(number.places()).unwrap_or(u8::MAX))
@@ -432,14 +296,6 @@ fn clock(code: u8) -> Result<Clock, DecodeError> {
         2 => Clock::Unsynced,
         _ => return Err(DecodeError::OutOfRange("clock")),
     })
-}
-
-fn compact_gap(gap: GapOfMeter) -> (String, u64, i64, i64) {
-    (gap.meter, gap.count, gap.from.as_millisecond(), gap.to.as_millisecond())
-}
-
-fn gap((meter, count, from, to): (String, u64, i64, i64)) -> Result<GapOfMeter, DecodeError> {
-    Ok(GapOfMeter { meter, count, from: timestamp(from)?, to: timestamp(to)? })
 }
 
 fn timestamp(ms: i64) -> Result<Timestamp, DecodeError> {

@@ -4,17 +4,21 @@
 //! one-byte codes, numbers as digits and places, times as milliseconds; a plain water reading takes some tens of bytes.
 //! Later versions of the program read every version byte they ever wrote.
 //!
-//! A record has no id and no gateway: both are known to the outbox and are added when it becomes JSON.
+//! A record has no id and no gateway: both are known to the outbox and are added when it becomes JSON. (An outcome's id is
+//! made of the command and its state.)
 
 mod compact;
+mod event;
 mod json;
+mod outcome;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{
-    Answer, Clock, EventKind, GapCause, GapOfMeter, Number, Quantity, SCHEMA_EVENT, SCHEMA_READING, Unit,
-};
+pub use event::{Event, Register, What};
+pub use outcome::Outcome;
+
+use crate::{Answer, Clock, SCHEMA_EVENT, SCHEMA_OUTCOME, SCHEMA_READING};
 
 /// The version byte this program writes.
 const VERSION: u8 = 1;
@@ -26,6 +30,8 @@ pub enum Record {
     Reading(Reading),
     /// What the gateway has to say.
     Event(Event),
+    /// What has become of a command.
+    Outcome(Outcome),
 }
 
 /// A reading before it has an id.
@@ -49,150 +55,6 @@ pub struct Reading {
     pub uptime_ms: u64,
     /// The meter's part.
     pub answer: Answer,
-}
-
-/// An event before it has an id.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    /// When it happened, by the gateway's clock.
-    pub at: Timestamp,
-    /// How far that clock could be trusted.
-    pub clock: Clock,
-    /// The gateway's boot.
-    pub boot: u32,
-    /// Milliseconds since that boot.
-    pub uptime_ms: u64,
-    /// What happened.
-    pub what: What,
-}
-
-/// What happened, each kind with what belongs to it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum What {
-    /// The daemon started.
-    Started {
-        /// The program's version.
-        version: String,
-        /// The generation before and its last sequences (readings, events); `None` on the first start.
-        previous: Option<(u32, [u64; 2])>,
-    },
-    /// The daemon is stopping in good order.
-    Stopping,
-    /// A line's port cannot be used.
-    LineDown {
-        /// The line.
-        line: String,
-        /// The operating system's reason.
-        detail: String,
-    },
-    /// A line's port can be used again.
-    LineUp {
-        /// The line.
-        line: String,
-    },
-    /// A meter stopped answering.
-    MeterSilent {
-        /// The line.
-        line: String,
-        /// The meter.
-        meter: String,
-        /// The last fault.
-        detail: String,
-    },
-    /// A silent meter answers again.
-    MeterBack {
-        /// The line.
-        line: String,
-        /// The meter.
-        meter: String,
-    },
-    /// Another device answers at a meter's address.
-    MeterChanged {
-        /// The line.
-        line: String,
-        /// The meter.
-        meter: String,
-        /// The serial number seen before.
-        was: String,
-        /// The serial number seen now.
-        now: String,
-    },
-    /// Readings were dropped or lost.
-    Gap {
-        /// Why.
-        cause: GapCause,
-        /// By meter; what cannot be told by meter is only in `lost`.
-        meters: Vec<GapOfMeter>,
-        /// Ids of the first and the last record that may be missing (damage).
-        ids: Option<[String; 2]>,
-        /// Records lost in all.
-        lost: u64,
-    },
-    /// A segment of the outbox was damaged and set aside.
-    OutboxDamaged {
-        /// What was found.
-        detail: String,
-        /// Records that could be salvaged.
-        salvaged: u64,
-        /// Records that could not; `None` where nobody can tell how many there were.
-        lost: Option<u64>,
-    },
-    /// The outbox is near or at its quota.
-    OutboxPressure {
-        /// How full it is and what happens.
-        detail: String,
-    },
-    /// The broker refused a record for good.
-    RecordRefused {
-        /// Its id.
-        record: String,
-        /// The meter it was about.
-        meter: Option<String>,
-        /// The broker's reason.
-        detail: String,
-    },
-    /// The gateway's clock became trustworthy, or jumped.
-    ClockSet {
-        /// The boot's wall time by the clock as it is now.
-        boot_at: Timestamp,
-        /// Milliseconds by which it moved since it was last told of; `None` the first time.
-        step_ms: Option<i64>,
-    },
-    /// Somebody uses a line in place of its polls.
-    LineLent {
-        /// The line.
-        line: String,
-        /// For what and for how long at most.
-        detail: String,
-    },
-    /// A lent line is polled again.
-    LineReturned {
-        /// The line.
-        line: String,
-        /// For what it was lent, for how long it was, and why that ended.
-        detail: String,
-    },
-    /// A meter's register went over its last digit.
-    RegisterRolledOver(Register),
-    /// A meter's register is lower than it was.
-    RegisterWentBack(Register),
-}
-
-/// A register of one meter that is lower than it was.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Register {
-    /// The line.
-    pub line: String,
-    /// The meter.
-    pub meter: String,
-    /// What the register counts.
-    pub quantity: Quantity,
-    /// The unit of both values.
-    pub unit: Option<Unit>,
-    /// Its last value.
-    pub was: Number,
-    /// Its value now.
-    pub now: Number,
 }
 
 /// Why stored bytes are not a record.
@@ -240,6 +102,7 @@ impl Record {
                 | What::RegisterWentBack(Register { meter, .. }) => Some(meter),
                 _ => None,
             },
+            Self::Outcome(outcome) => Some(&outcome.meter),
         }
     }
 
@@ -248,6 +111,7 @@ impl Record {
         match self {
             Self::Reading(reading) => reading.read_at,
             Self::Event(event) => event.at,
+            Self::Outcome(outcome) => outcome.at,
         }
     }
 
@@ -256,14 +120,25 @@ impl Record {
         match self {
             Self::Reading(_) => SCHEMA_READING,
             Self::Event(_) => SCHEMA_EVENT,
+            Self::Outcome(_) => SCHEMA_OUTCOME,
         }
     }
 
-    /// The JSON of this record under its id.
-    pub fn to_json(&self, id: &str, gateway: &str) -> Vec<u8> {
+    /// The record's id, which is the `weir-id` header too, for what the outbox calls it by (`<gateway>:<generation>:<lane><sequence>`).
+    /// An outcome has one of its own.
+    pub fn id(&self, name: String, gateway: &str) -> String {
         match self {
-            Self::Reading(reading) => json(&reading.clone().named(id, gateway)),
-            Self::Event(event) => json(&event.clone().named(id, gateway)),
+            Self::Reading(_) | Self::Event(_) => name,
+            Self::Outcome(outcome) => outcome.id(gateway),
+        }
+    }
+
+    /// The JSON of this record, which the outbox calls by this name; see [`Record::id`].
+    pub fn to_json(&self, name: &str, gateway: &str) -> Vec<u8> {
+        match self {
+            Self::Reading(reading) => json(&reading.clone().named(name, gateway)),
+            Self::Event(event) => json(&event.clone().named(name, gateway)),
+            Self::Outcome(outcome) => json(&outcome.clone().named(gateway)),
         }
     }
 }
@@ -322,101 +197,6 @@ impl Reading {
             values: self.answer.values,
             status: self.answer.status,
             raw: self.answer.raw,
-        }
-    }
-}
-
-impl Event {
-    /// The event as the topic carries it.
-    pub fn named(self, id: &str, gateway: &str) -> crate::Event {
-        let mut event = crate::Event {
-            id: id.to_owned(),
-            gateway: gateway.to_owned(),
-            at: self.at,
-            clock: self.clock,
-            boot: boot_in_hex(self.boot),
-            uptime_ms: self.uptime_ms,
-            event: self.what.kind(),
-            line: None,
-            meter: None,
-            detail: None,
-            cause: None,
-            meters: Vec::new(),
-            ids: None,
-            previous_generation: None,
-            previous_last: None,
-            version: None,
-            was: None,
-            now: None,
-            quantity: None,
-            unit: None,
-            record: None,
-            salvaged: None,
-            lost: None,
-            boot_at: None,
-            step_ms: None,
-        };
-        match self.what {
-            What::Started { version, previous } => {
-                event.version = Some(version);
-                event.previous_generation = previous.map(|(generation, _)| format!("{generation:08x}"));
-                event.previous_last = previous.map(|(_, last)| last);
-            }
-            What::Stopping => {}
-            What::LineDown { line, detail } => (event.line, event.detail) = (Some(line), Some(detail)),
-            What::LineUp { line } => event.line = Some(line),
-            What::MeterSilent { line, meter, detail } => {
-                (event.line, event.meter, event.detail) = (Some(line), Some(meter), Some(detail));
-            }
-            What::MeterBack { line, meter } => (event.line, event.meter) = (Some(line), Some(meter)),
-            What::MeterChanged { line, meter, was, now } => {
-                (event.line, event.meter) = (Some(line), Some(meter));
-                (event.was, event.now) = (Some(was), Some(now));
-            }
-            What::Gap { cause, meters, ids, lost } => {
-                (event.cause, event.meters, event.ids, event.lost) = (Some(cause), meters, ids, Some(lost));
-            }
-            What::OutboxDamaged { detail, salvaged, lost } => {
-                (event.detail, event.salvaged, event.lost) = (Some(detail), Some(salvaged), lost);
-            }
-            What::OutboxPressure { detail } => event.detail = Some(detail),
-            What::RecordRefused { record, meter, detail } => {
-                (event.record, event.meter, event.detail) = (Some(record), meter, Some(detail));
-            }
-            What::ClockSet { boot_at, step_ms } => (event.boot_at, event.step_ms) = (Some(boot_at), step_ms),
-            What::LineLent { line, detail } | What::LineReturned { line, detail } => {
-                (event.line, event.detail) = (Some(line), Some(detail));
-            }
-            What::RegisterRolledOver(register) | What::RegisterWentBack(register) => {
-                let Register { line, meter, quantity, unit, was, now } = register;
-                (event.line, event.meter) = (Some(line), Some(meter));
-                (event.was, event.now) = (Some(was.to_string()), Some(now.to_string()));
-                (event.quantity, event.unit) = (Some(quantity), unit);
-            }
-        }
-        event
-    }
-}
-
-impl What {
-    fn kind(&self) -> EventKind {
-        match self {
-            Self::Started { .. } => EventKind::Started,
-            Self::Stopping => EventKind::Stopping,
-            Self::LineDown { .. } => EventKind::LineDown,
-            Self::LineUp { .. } => EventKind::LineUp,
-            Self::MeterSilent { .. } => EventKind::MeterSilent,
-            Self::MeterBack { .. } => EventKind::MeterBack,
-            Self::MeterChanged { .. } => EventKind::MeterChanged,
-            Self::Gap { .. } => EventKind::Gap,
-            Self::OutboxDamaged { .. } => EventKind::OutboxDamaged,
-            Self::OutboxPressure { .. } => EventKind::OutboxPressure,
-            Self::RecordRefused { .. } => EventKind::RecordRefused,
-            Self::ClockSet { .. } => EventKind::ClockSet,
-            Self::LineLent { .. } => EventKind::LineLent,
-            Self::LineReturned { .. } => EventKind::LineReturned,
-            Self::RegisterRolledOver(_) => EventKind::RegisterRolledOver,
-            Self::RegisterWentBack(_) => EventKind::RegisterWentBack,
         }
     }
 }

@@ -1,7 +1,13 @@
 //! Every shape of the contract, through JSON, through the stored form, and against its golden file.
 
+mod commands;
+
 use super::*;
-use crate::{Content, Function, Identity, Medium, Raw, Status, Value, Valve};
+use crate::{
+    Action, CommandState, Content, Function, GapCause, GapOfMeter, Identity, LineStatus, Medium, Number,
+    Observed, Quantity, Raw, Reason, RefusalCause, RefusedCount, Status, Tariff, TariffStep, Unit, Value,
+    Valve, Waiting,
+};
 use proptest::prelude::*;
 
 fn at(text: &str) -> Timestamp {
@@ -98,7 +104,7 @@ fn every_shape() -> Vec<(&'static str, Record)> {
         from: at("2026-11-01T00:00:00Z"),
         to: at("2026-11-01T23:45:00Z"),
     };
-    vec![
+    let mut shapes = vec![
         ("reading", Record::Reading(a_water_reading())),
         ("reading-all-values", Record::Reading(all_values)),
         (
@@ -176,7 +182,10 @@ fn every_shape() -> Vec<(&'static str, Record)> {
         ),
         ("event-register-rolled-over", event(What::RegisterRolledOver(register("99999.998", "0.013")))),
         ("event-register-went-back", event(What::RegisterWentBack(register("123.450", "0.000")))),
-    ]
+    ];
+    shapes.extend(commands::every_event().map(|(name, what)| (name, event(what))));
+    shapes.extend(commands::every_outcome().map(|(name, outcome)| (name, Record::Outcome(outcome))));
+    shapes
 }
 
 fn golden(name: &str, record: &Record) -> (std::path::PathBuf, String) {
@@ -187,9 +196,13 @@ fn golden(name: &str, record: &Record) -> (std::path::PathBuf, String) {
         Record::Event(event) => {
             serde_json::to_string_pretty(&event.named("gw-0421:7f3a9c01:u300", "gw-0421"))
         }
+        Record::Outcome(outcome) => serde_json::to_string_pretty(&outcome.named("gw-0421")),
     };
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{name}.json"));
-    (path, text.unwrap() + "\n")
+    (golden_file(name), text.unwrap() + "\n")
+}
+
+fn golden_file(name: &str) -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(format!("{name}.json"))
 }
 
 /// Run once with `WEIR_WRITE_GOLDEN=1` after a deliberate change of the contract; the diff is the review.
@@ -197,13 +210,17 @@ fn golden(name: &str, record: &Record) -> (std::path::PathBuf, String) {
 fn every_shape_is_what_its_golden_file_says() {
     for (name, record) in every_shape() {
         let (path, text) = golden(name, &record);
-        if std::env::var_os("WEIR_WRITE_GOLDEN").is_some() {
-            std::fs::write(&path, &text).unwrap();
-        }
-        let expected =
-            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        assert_eq!(text, expected, "{name}");
+        assert_golden(&path, &text);
     }
+}
+
+fn assert_golden(path: &std::path::Path, text: &str) {
+    if std::env::var_os("WEIR_WRITE_GOLDEN").is_some() {
+        std::fs::write(path, text).unwrap();
+    }
+    let expected =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert_eq!(text, expected, "{}", path.display());
 }
 
 #[test]
@@ -234,6 +251,12 @@ fn every_shape_survives_the_outbox_and_the_topic() {
                     event.clone().named("id", "gw")
                 );
             }
+            Record::Outcome(outcome) => {
+                assert_eq!(
+                    serde_json::from_slice::<crate::Outcome>(&json).unwrap(),
+                    outcome.clone().named("gw")
+                );
+            }
         }
     }
 }
@@ -252,7 +275,7 @@ fn by_serde(reading: &Reading, id: &str, gateway: &str) -> String {
 fn the_json_written_straight_is_serdes_for_every_shape_and_for_a_reading_with_nothing_in_it() {
     let readings = every_shape().into_iter().filter_map(|(_, record)| match record {
         Record::Reading(reading) => Some(reading),
-        Record::Event(_) => None,
+        Record::Event(_) | Record::Outcome(_) => None,
     });
     let empty = Reading { answer: Answer::default(), scheduled_at: None, boot: 0, ..a_water_reading() };
     for reading in readings.chain([empty]) {
