@@ -17,6 +17,7 @@ pub mod app;
 pub mod boots;
 pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod event;

@@ -162,6 +162,27 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a meter's id: it stands in every frame's header.
 pub const METER_ID_BYTES_MAX: usize = 64;
 
+/// Bytes of a command as it comes, a JWS. The longest tariff takes some 4 KiB of it; a longer one is refused unread.
+pub const COMMAND_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a text in a command that is for people: who wants it, and why. A longer one makes the command malformed.
+pub const COMMAND_TEXT_BYTES_MAX: usize = 512;
+
+/// Bytes of a word in a command: an action, a valve's state, a challenge. The longest of ours has 32.
+pub const COMMAND_WORD_BYTES_MAX: usize = 64;
+
+/// Steps of a tariff in a command; the meters with a table of their own hold three to eight.
+pub const TARIFF_STEPS_MAX: usize = 64;
+
+/// Bytes of a key's id. It stands in every command's header, in the journal and in file names.
+pub const KEY_ID_BYTES_MAX: usize = 64;
+
+/// Keys that may command one gateway: people, and the console with its next key during a change. One more is a fault.
+pub const COMMAND_KEYS_MAX: usize = 64;
+
+/// Closings a day that a configuration may allow, and as many are remembered: more valves than hang on one gateway.
+pub const CLOSINGS_MAX: u32 = 1000;
+
 /// Records that one read of the outbox hands to the uplink, and their bytes. Enough to be made into messages, and then handed
 /// over, for some milliseconds while others are read. A drain has at most two reads' worth of messages that wait for their
 /// turn, and one that is being made: some 10 MiB in full flow, and next to nothing otherwise.
