@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -18,7 +19,7 @@ use crate::id::Generation;
 use crate::limits::{OUTBOX_STOP_WAIT, PULSE_AGE_MAX};
 use crate::outbox::{Opened, Outbox};
 use crate::pulse::Pulse;
-use crate::{event, line, outbox, timekeeper, uplink};
+use crate::{announce, command, event, line, outbox, timekeeper, uplink};
 
 /// A running daemon.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct App {
     uplink: uplink::Handle,
     control: JoinHandle<()>,
     timekeeper: timekeeper::Handle,
+    commands: Option<command::Handle>,
+    announcer: JoinHandle<()>,
     pulses: Vec<Pulse>,
     generation: Generation,
     /// Resolves when the outbox's store has failed for good.
@@ -67,6 +70,12 @@ impl App {
         let previous = previous.map(|previous| (previous.generation.0, previous.last));
         // After the outbox, whose lock this rests on, and before anything is dated.
         let boots = Boots::open(&outbox_directory);
+        let inbox = config.commands.as_ref().map(|on| command::inbox::Config {
+            bootstrap: config.uplink.kafka.bootstrap.clone(),
+            properties: config.uplink.kafka.properties.clone(),
+            topic: on.topic.clone(),
+            gateway: on.gateway.clone(),
+        });
         let timekeeper = timekeeper::start(boots.clone(), outbox.clone());
         let started = Record::Event(event::now(What::Started { version, previous }));
         // Not waited for: on a full disk it is stored when there is room again, and until then meters can be looked at.
@@ -78,10 +87,17 @@ impl App {
         let mut pulses = vec![outbox_pulse, timekeeper.pulse()];
         pulses.extend(uplink.pulses());
         pulses.extend(lines.iter().map(line::Handle::pulse));
+        let commands = match config.commands {
+            Some(on) => start_commands(on, inbox, config.gateway.time_zone, &lines, &outbox).await,
+            None => None,
+        };
+        pulses.extend(commands.iter().flat_map(command::Handle::pulses));
+        let desk = commands.as_ref().map(command::Handle::desk);
+        let announcer = announce::start(outbox.clone(), lines.clone(), desk.clone());
         tracing::info!(%generation, gateway = config.gateway.id, lines = lines.len(), "weir started");
-        let served = Arc::new(Served { lines, outbox, uplink: uplink.conditions() });
+        let served = Arc::new(Served { lines, outbox, uplink: uplink.conditions(), commands: desk });
         let control = tokio::spawn(server.serve(Arc::clone(&served)));
-        Ok(Self { served, uplink, control, timekeeper, pulses, generation, failed })
+        Ok(Self { served, uplink, control, timekeeper, commands, announcer, pulses, generation, failed })
     }
 
     /// The lines.
@@ -123,10 +139,18 @@ impl App {
     /// # Errors
     /// When the outbox did not close in good order; what was told as stored is there all the same.
     pub async fn stop(self) -> Result<(), outbox::Closed> {
-        let Self { served, uplink, control, timekeeper, .. } = self;
+        let Self { served, uplink, control, timekeeper, commands, announcer, .. } = self;
+        announcer.abort();
+        let mut commands = commands;
+        if let Some(commands) = &mut commands {
+            commands.stop_reading().await;
+        }
         let stops = served.lines.iter().cloned().map(|line| tokio::spawn(async move { line.stop().await }));
         for stop in stops.collect::<Vec<_>>() {
             let _ = stop.await;
+        }
+        if let Some(commands) = commands {
+            commands.stop().await;
         }
         let stopping = Record::Event(event::now(What::Stopping));
         if timeout(OUTBOX_STOP_WAIT, served.outbox.tell(&stopping)).await.is_err() {
@@ -138,6 +162,25 @@ impl App {
         let closed = timeout(OUTBOX_STOP_WAIT, served.outbox.close()).await.unwrap_or(Err(outbox::Closed));
         tracing::info!(in_good_order = closed.is_ok(), "weir stopped");
         closed
+    }
+}
+
+/// Meters are read also where commands cannot be had: what is wrong with them is said, loudly.
+async fn start_commands(
+    config: command::Config,
+    inbox: Option<command::inbox::Config>,
+    zone: TimeZone,
+    lines: &[line::Handle],
+    outbox: &Outbox,
+) -> Option<command::Handle> {
+    match command::start(config, inbox, zone, lines, outbox).await {
+        Ok(commands) => Some(commands),
+        Err(error) => {
+            tracing::error!(%error, "no commands are taken until the next start");
+            let what = What::JournalLost { detail: format!("no commands are taken: {error}"), lost: None };
+            outbox.tell(&Record::Event(event::now(what))).await;
+            None
+        }
     }
 }
 

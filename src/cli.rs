@@ -5,10 +5,13 @@
 
 mod ask;
 mod check;
+mod command;
+mod commands;
 mod decode;
 #[cfg(feature = "demo")]
 mod demo;
 mod hex;
+mod keys;
 mod lend;
 mod outbox;
 mod profile;
@@ -99,6 +102,15 @@ enum Command {
     /// Look into the outbox
     #[command(subcommand)]
     Outbox(outbox::Command),
+    /// Make keys that commands are signed with
+    #[command(subcommand)]
+    Keys(keys::Command),
+    /// Look at commands, hand one in, stop and resume them
+    #[command(subcommand)]
+    Commands(commands::Command),
+    /// Sign commands, for scripts and tests
+    #[command(subcommand, name = "command")]
+    Orders(command::Command),
     /// Watch the daemon at work: simulated meters and an embedded broker, all in this process
     ///
     /// Needs no hardware and no broker, and leaves nothing behind. A live view where there is a terminal, lines and a
@@ -157,6 +169,9 @@ pub fn main() -> ExitCode {
         Command::Decode(args) => decode::decode(&args),
         Command::Profile(command) => profile::run(&command),
         Command::Outbox(command) => outbox::run(&command),
+        Command::Keys(command) => keys::run(&command),
+        Command::Commands(command) => commands::run(&command),
+        Command::Orders(command) => command::run(&command),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::demo(&args),
         #[cfg(feature = "demo")]

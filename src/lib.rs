@@ -13,10 +13,12 @@
 //! Rooms know only what lies in their flow: `line` knows drivers and the outbox's handle, `uplink` knows the outbox,
 //! `outbox` knows nobody. `tests/architecture.rs` holds that.
 
+pub mod announce;
 pub mod app;
 pub mod boots;
 pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod event;

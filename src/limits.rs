@@ -178,6 +178,27 @@ pub const RECORD_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a meter's id: it stands in every frame's header.
 pub const METER_ID_BYTES_MAX: usize = 64;
 
+/// Bytes of a command as it comes, a JWS. The longest tariff takes some 4 KiB of it; a longer one is refused unread.
+pub const COMMAND_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a text in a command that is for people: who wants it, and why. A longer one makes the command malformed.
+pub const COMMAND_TEXT_BYTES_MAX: usize = 512;
+
+/// Bytes of a word in a command: an action, a valve's state, a challenge. The longest of ours has 32.
+pub const COMMAND_WORD_BYTES_MAX: usize = 64;
+
+/// Steps of a tariff in a command; the meters with a table of their own hold three to eight.
+pub const TARIFF_STEPS_MAX: usize = 64;
+
+/// Bytes of a key's id. It stands in every command's header, in the journal and in file names.
+pub const KEY_ID_BYTES_MAX: usize = 64;
+
+/// Keys that may command one gateway: people, and the console with its next key during a change. One more is a fault.
+pub const COMMAND_KEYS_MAX: usize = 64;
+
+/// Closings a day that a configuration may allow, and as many are remembered: more valves than hang on one gateway.
+pub const CLOSINGS_MAX: u32 = 1000;
+
 /// Records that one read of the outbox hands to the uplink, and their bytes. Enough to be made into messages, and then handed
 /// over, for some milliseconds while others are read. A drain has at most two reads' worth of messages that wait for their
 /// turn, and one that is being made: some 10 MiB in full flow, and next to nothing otherwise.
@@ -279,8 +300,8 @@ pub const CONTROL_CONNECTIONS_MAX: usize = 32;
 /// closed. The command line takes milliseconds, and a client that says nothing must not keep a place from others.
 pub const CONTROL_IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// Bytes of one request line on the control socket; a longer one ends the connection.
-pub const CONTROL_REQUEST_BYTES_MAX: usize = 4096;
+/// Bytes of one request line on the control socket; a longer one ends the connection. A signed command has to fit in.
+pub const CONTROL_REQUEST_BYTES_MAX: usize = COMMAND_BYTES_MAX + 1024;
 
 /// Bytes of one file of the configuration, or of a profile. A meter takes some 80 bytes, so this is some 50,000 meters; a
 /// larger file is refused.
@@ -325,3 +346,83 @@ pub const CONTROL_ANSWER_MAX: Duration = Duration::from_secs(180);
 
 /// How long a stop waits for the outbox to take the last event and to close, each.
 pub const OUTBOX_STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// Ids of commands that are remembered, so that none is carried out twice: a month of commands for a thousand meters, some
+/// 500 bytes each. One more is refused until one can be forgotten.
+pub const SEEN_MAX: usize = 10_000;
+
+/// How long an id is remembered after its command was valid, at least: longer than a topic keeps messages by default, four
+/// times over.
+pub const SEEN_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Bytes behind its first line at which a file of the journal of commands is followed by the next: some thousand commands.
+pub const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Older files of the journal that are kept: with the present one 132 MiB at most, the audit of tens of thousands of
+/// commands. The oldest goes when there is one more.
+pub const JOURNAL_FILES_MAX: usize = 32;
+
+/// Commands without an end on one gateway; one more is refused as `limit-reached`. Each costs a task and its text.
+pub const COMMANDS_OPEN_MAX: usize = 128;
+
+/// Requests that may wait for the clerk of commands; whoever has one more waits.
+pub const CLERK_ASKED_MAX: usize = 64;
+
+/// How often the clerk writes down positions and counts, and looks whether there is something to tell.
+pub const CLERK_TICK: Duration = Duration::from_secs(1);
+
+/// Time between two `commands-refused` events: a flood is told in one line a minute.
+pub const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// Time between two tellings of the same command's state because it was handed in again; more are only counted.
+pub const REPEATS_TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// Outcomes that may wait for the outbox. At half of it no further command is taken, and those that are open have three
+/// at most.
+pub const OUTCOMES_WAITING_MAX: usize = 1024;
+const _: () = assert!(OUTCOMES_WAITING_MAX / 2 > 3 * COMMANDS_OPEN_MAX, "open commands can still be told of");
+
+/// Time until an outcome that the outbox did not take is tried again: a full disk is looked at as often.
+pub const OUTCOME_RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Wait after a first visit that did not reach its meter, doubled up to [`COMMAND_TRY_MAX`]: a valve is waited for by a
+/// person, and a line that was down may be up.
+pub const COMMAND_TRY_MIN: Duration = Duration::from_secs(2);
+/// See [`COMMAND_TRY_MIN`].
+pub const COMMAND_TRY_MAX: Duration = Duration::from_secs(30);
+
+/// Time between two looks at a meter after a write: a valve travels for some seconds to a minute, and a look costs its line
+/// less than half a second.
+pub const COMMAND_LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// Looks without an answer, in a row and after the time to settle, until nobody looks any more.
+pub const COMMAND_LOOKS_WITHOUT_ANSWER: u32 = 5;
+
+/// How long a meter is looked at after an interrupted write whose time to settle cannot be told.
+pub const COMMAND_RECOVERY_MAX: Duration = Duration::from_secs(120);
+
+/// How far a meter's clock may be from the gateway's after it was set: many count in minutes.
+pub const COMMAND_CLOCK_OFF_MAX: Duration = Duration::from_secs(90);
+
+/// How long a stop waits for the commands' inbox and for their clerk, each.
+pub const COMMAND_STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Longest wait of the inbox for a message before it looks whether it is to stop.
+pub const INBOX_POLL_MAX: Duration = Duration::from_millis(200);
+
+/// Longest wait of the inbox for an answer of the broker.
+pub const INBOX_ASK_MAX: Duration = Duration::from_secs(10);
+
+/// Wait after trouble with the command topic, doubled up to [`INBOX_RETRY_MAX`].
+pub const INBOX_RETRY_MIN: Duration = Duration::from_secs(1);
+/// See [`INBOX_RETRY_MIN`].
+pub const INBOX_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Time between two looks at the command topic's partitions.
+pub const INBOX_PARTITIONS_EVERY: Duration = Duration::from_secs(60);
+
+/// How far back a command topic is read that was made anew: the longest that a command is valid by default.
+pub const INBOX_LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
+
+/// Time between two `status` events.
+pub const STATUS_EVERY: Duration = Duration::from_secs(300);

@@ -14,13 +14,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("event", &["clock"]),
     ("watcher", &["limits", "pulse", "sys"]),
     ("boots", &["limits"]),
+    ("command", &["limits"]),
     ("line", &["clock", "event", "id", "limits", "outbox", "pulse", "sys"]),
     ("outbox", &["clock", "event", "id", "limits", "pulse"]),
     ("timekeeper", &["boots", "clock", "event", "id", "limits", "outbox", "pulse"]),
     ("uplink", &["boots", "clock", "id", "limits", "outbox", "pulse"]),
     ("scan", &["limits", "line"]),
     ("control", &["clock", "id", "limits", "line", "outbox", "scan", "uplink"]),
-    ("config", &["id", "limits", "line", "outbox", "uplink"]),
+    ("config", &["command", "id", "limits", "line", "outbox", "uplink"]),
     (
         "app",
         &[
@@ -41,8 +42,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "app", "boots", "clock", "config", "control", "id", "limits", "line", "outbox", "pulse", "scan",
-            "uplink", "watcher",
+            "app", "boots", "clock", "command", "config", "control", "id", "limits", "line", "outbox",
+            "pulse", "scan", "uplink", "watcher",
         ],
     ),
 ];

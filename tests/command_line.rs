@@ -1,6 +1,7 @@
 //! The command line as people and scripts use it: what it prints where, and how it ends.
 
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Output, Stdio};
 
 use crate::harness::weir::{Weir, settings, weir_command};
@@ -237,4 +238,59 @@ fn the_check_forecasts_the_load_beside_a_port_that_is_not_there() {
     ended(&checked, 0);
     assert!(out(&checked).contains("riser-1") && out(&checked).contains('%'), "{checked:?}");
     assert!(!weir.folder().join("state").exists(), "it opens nothing");
+}
+
+#[test]
+fn a_key_is_made_once_and_signs_what_its_public_half_proves() {
+    let folder = tempfile::tempdir().unwrap();
+    let weir = |arguments: &[&str], input: &str| {
+        run_command(weir_command().current_dir(folder.path()).args(arguments), input)
+    };
+    let made = weir(&["keys", "new", "anna-2026"], "");
+    ended(&made, 0);
+    let file = folder.path().join("anna-2026.jwk");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let jwk: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let private = jwk["d"].as_str().unwrap();
+    assert!(out(&made).contains(&format!("public = {}", jwk["x"])), "{made:?}");
+    assert!(!out(&made).contains(private) && !err(&made).contains(private));
+
+    // Never over another key, nor under a name that leaves the directory.
+    let before = std::fs::read(&file).unwrap();
+    ended(&weir(&["keys", "new", "anna-2026"], ""), 1);
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+    ended(&weir(&["keys", "new", "../anna"], ""), 64);
+
+    // What is printed is what the configuration takes.
+    let gateway = Weir::prepare(|folder| {
+        let snippet = out(&made).replace("\"read.now\"]", "\"read.now\", \"valve.close\"]");
+        let line = "[[lines]]\nname = \"l\"\nport = \"/dev/ttyS0\"\ndriver = \"cjt188\"\n\
+                    [[meters]]\nid = \"A-1\"\nline = \"l\"\naddress = \"78330011223344\"\nvalve = \"locked-open\"\n";
+        format!("{}{line}[commands]\n{snippet}", settings(folder, "127.0.0.1:9", ""))
+    });
+    let checked = gateway.command(&["check"]);
+    ended(&checked, 0);
+    for told in
+        ["commands: from weir.commands.", "locked open: A-1", "anna-2026  read.now valve.close  *    1"]
+    {
+        assert!(out(&checked).contains(told), "{told} in {checked:?}");
+    }
+
+    let sign = ["command", "sign", "--key", "anna-2026.jwk"];
+    let order = ["--gateway", "gw-1", "--meter", "A-1", "--action", "valve.close", "--reason", "leak"];
+    let signed = weir(&[&sign[..], &order].concat(), "");
+    ended(&signed, 0);
+    assert_eq!(out(&signed).trim_end().split('.').count(), 3, "{signed:?}");
+    ended(&weir(&[&sign[..], &["--payload", "-"]].concat(), "{ rubbish"), 0);
+    for wrong in [&["--action", "valve.melt"][..], &["--id", "X"], &["--action", "tariff.set"]] {
+        let kept = ["--gateway", "g", "--meter", "m", "--action", "read.now"].chunks(2);
+        let kept: Vec<&str> = kept.filter(|pair| pair[0] != wrong[0]).flatten().copied().collect();
+        let output = weir(&[&sign[..], &kept, wrong].concat(), "");
+        ended(&output, 64);
+        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{output:?}");
+    }
+    std::fs::write(folder.path().join("no.jwk"), format!("{{\"d\":\"{private}\"}}")).unwrap();
+    let no_key = weir(&[&["command", "sign", "--key", "no.jwk"][..], &order].concat(), "");
+    ended(&no_key, 65);
+    assert!(!err(&no_key).contains(private), "{no_key:?}");
 }

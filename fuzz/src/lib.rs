@@ -9,6 +9,8 @@
 
 pub mod cjt188;
 #[cfg(feature = "config")]
+pub mod commands;
+#[cfg(feature = "config")]
 pub mod config;
 pub mod mbus;
 pub mod modbus;
@@ -32,6 +34,8 @@ pub struct Target {
 /// Every harness there is.
 pub const TARGETS: &[Target] = &[
     Target { name: "cjt188", run: cjt188::run, seeds: cjt188::seeds, short_runs: 100_000 },
+    #[cfg(feature = "config")]
+    Target { name: "commands", run: commands::run, seeds: commands::seeds, short_runs: 20_000 },
     #[cfg(feature = "config")]
     Target { name: "config", run: config::run, seeds: config::seeds, short_runs: 2_000 },
     Target { name: "mbus", run: mbus::run, seeds: mbus::seeds, short_runs: 100_000 },

@@ -80,6 +80,12 @@ fn cjt188() {
 
 #[cfg(feature = "config")]
 #[test]
+fn commands() {
+    for_a_short_while("commands", Vec::new());
+}
+
+#[cfg(feature = "config")]
+#[test]
 fn config() {
     for_a_short_while("config", Vec::new());
 }

@@ -3,6 +3,7 @@
 //! The clerk works on a thread of its own, because each of its steps ends with a flush to flash. Its queue is bounded, so
 //! whoever hands in a flood waits.
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use weir_wire::{CommandState, Observed, Reason};
 
@@ -67,7 +68,8 @@ pub enum Positions {
 }
 
 /// What became of a message that was handed in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Reception {
     /// It is a command, and will be carried out.
     Accepted {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use toml::de::DeTable;
 use weir_mbus::VifText;
 use weir_meter::Parity;
@@ -21,6 +22,7 @@ pub(super) struct Typed {
     pub(super) gateway: Option<Gateway>,
     pub(super) outbox: Outbox,
     pub(super) uplink: Option<Uplink>,
+    pub(super) commands: Option<Commands>,
     pub(super) lines: Vec<Line>,
     pub(super) meters: Vec<Meter>,
     /// A file of lines or meters could not be read, so what is not here may be there.
@@ -73,6 +75,28 @@ pub(super) struct Kafka {
     pub(super) properties: Vec<(At<String>, String)>,
 }
 
+/// `[commands]`
+pub(super) struct Commands {
+    pub(super) place: Place,
+    pub(super) directory: Option<At<String>>,
+    pub(super) topic: Option<At<String>>,
+    pub(super) lifetime_max: Option<At<Duration>>,
+    pub(super) skew: Option<At<Duration>>,
+    pub(super) closings_per_hour_max: Option<At<i64>>,
+    pub(super) closings_per_day_max: Option<At<i64>>,
+    pub(super) keys: Vec<CommandKey>,
+}
+
+/// `[[commands.keys]]`
+pub(super) struct CommandKey {
+    pub(super) place: Place,
+    pub(super) id: Option<At<String>>,
+    pub(super) public: Option<At<String>>,
+    pub(super) actions: Option<Vec<At<String>>>,
+    pub(super) meters: Option<Vec<At<String>>>,
+    pub(super) not_after: Option<At<Timestamp>>,
+}
+
 /// `[[lines]]`
 pub(super) struct Line {
     pub(super) place: Place,
@@ -97,6 +121,10 @@ pub(super) struct Meter {
     pub(super) address: Option<At<NumberOrText>>,
     pub(super) expected_number: Option<At<String>>,
     pub(super) key_file: Option<At<String>>,
+    /// Whether its valve is never closed from here.
+    pub(super) valve: Option<At<bool>>,
+    /// Whether its number is asked before a command.
+    pub(super) identity_check: Option<At<bool>>,
     pub(super) shared: Shared,
 }
 
@@ -164,6 +192,10 @@ const POLICIES: [(&str, WhenFull); 3] = [
     ("stop-polling", WhenFull::StopPolling),
 ];
 
+/// What is said of a meter's valve: whether it is locked open.
+const VALVES: [(&str, bool); 1] = [("locked-open", true)];
+const IDENTITY_CHECKS: [(&str, bool); 2] = [("number", true), ("none", false)];
+
 const KEEP_HINT: &str =
     "write keep = [{ quantity = \"volume\" }, { quantity = \"volume\", storage = 1, name = \"due date\" }]";
 
@@ -179,6 +211,7 @@ impl Typed {
             self.gateway = top.table("gateway", "[gateway]", Gateway::read);
             self.outbox = top.table("outbox", "[outbox]", Outbox::read).unwrap_or_default();
             self.uplink = top.table("uplink", "[uplink]", Uplink::read);
+            self.commands = top.table("commands", "[commands]", Commands::read);
             self.read_line_lists(top);
             top.texts("include").unwrap_or_default()
         })
@@ -251,6 +284,34 @@ impl Kafka {
     }
 }
 
+impl Commands {
+    fn read(table: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            place: table.place.clone(),
+            directory: table.text("directory"),
+            topic: table.text("topic"),
+            lifetime_max: table.duration("lifetime_max"),
+            skew: table.duration("skew"),
+            closings_per_hour_max: table.integer("closings_per_hour_max"),
+            closings_per_day_max: table.integer("closings_per_day_max"),
+            keys: table.tables("keys", "[[commands.keys]]", CommandKey::read),
+        }
+    }
+}
+
+impl CommandKey {
+    fn read(table: &mut Reader<'_, '_, '_>) -> Self {
+        Self {
+            place: table.place.clone(),
+            id: table.text("id"),
+            public: table.text("public"),
+            actions: table.texts("actions"),
+            meters: table.texts("meters"),
+            not_after: table.time("not_after"),
+        }
+    }
+}
+
 impl Line {
     fn read(table: &mut Reader<'_, '_, '_>) -> Self {
         Self {
@@ -279,6 +340,8 @@ impl Meter {
             address: table.number_or_text("address"),
             expected_number: table.text("expected_number"),
             key_file: table.text("key_file"),
+            valve: table.choice("valve", &VALVES),
+            identity_check: table.choice("identity_check", &IDENTITY_CHECKS),
             shared: Shared::read(table),
         }
     }

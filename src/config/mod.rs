@@ -52,6 +52,8 @@ pub struct Checked {
     pub outbox: crate::outbox::Config,
     /// The uplink.
     pub uplink: crate::uplink::Config,
+    /// Commands, when they are on.
+    pub commands: Option<crate::command::Config>,
     /// The lines with their meters.
     pub lines: Vec<crate::line::Config>,
     /// The load of these lines.

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
@@ -138,6 +139,15 @@ impl<'r, 't> Reader<'r, 't, '_> {
     pub(super) fn duration(&mut self, key: &'static str) -> Option<At<Duration>> {
         let hint = DURATION_HINT;
         self.take_hinted(key, "a duration", hint, |value| value.get_ref().as_str().and_then(parse_duration))
+    }
+
+    /// A point in time: RFC 3339 in quotes, or without them, as TOML has it too.
+    pub(super) fn time(&mut self, key: &'static str) -> Option<At<Timestamp>> {
+        let hint = "write date, time and zone: \"2027-06-30T22:00:00Z\"";
+        self.take_hinted(key, "a time", hint, |value| match value.get_ref() {
+            DeValue::Datetime(time) => time.to_string().parse().ok(),
+            value => value.as_str()?.parse().ok(),
+        })
     }
 
     /// A size with its unit, in bytes.

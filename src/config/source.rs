@@ -111,8 +111,11 @@ impl Sources {
 pub(super) fn is_secret(key: &str) -> bool {
     const SIGNS: [&str; 9] =
         ["passw", "passphrase", "secret", "token", "credential", "pem", "jaas", "private", "oauthbearer"];
+    // Under which a public key stands, unless somebody has pasted the private one; and that of a private key in a JWK.
+    const WORDS: [&str; 2] = ["public", "d"];
     let key = key.to_ascii_lowercase();
     SIGNS.iter().any(|sign| key.contains(sign))
+        || WORDS.contains(&key.trim_matches(|c: char| !c.is_ascii_alphanumeric()))
 }
 
 /// The text with every value covered that stands, at any depth, under a key that sounds secret, wherever in the file a
@@ -137,10 +140,29 @@ pub(super) fn holds_key(text: &str) -> bool {
 
 /// The text with every run covered that may be a key, typed where the name of its file belongs.
 pub(super) fn cover_keys(mut text: String) -> String {
-    for span in keys(&text) {
+    for span in keys(&text).into_iter().chain(jwk_keys(&text)) {
         star(&mut text, span);
     }
     text
+}
+
+/// What stands under `"d"` in a JWK: a private key. Its quotes may be escaped, as in a string.
+fn jwk_keys(text: &str) -> Vec<Range<usize>> {
+    let is_around = |c: char| c.is_whitespace() || matches!(c, '\\' | '"' | '\'' | ':' | '=');
+    let is_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '+' | '/');
+    let mut found = Vec::new();
+    for (at, sign) in text.match_indices("\"d").chain(text.match_indices("'d")) {
+        let from = at + sign.len();
+        let rest = text.get(from..).unwrap_or_default();
+        let key = rest.trim_start_matches(is_around);
+        let start = from + rest.len() - key.len();
+        let length = key.find(|c| !is_key(c)).unwrap_or(key.len());
+        // The word itself, and no other that begins with the letter, with something set to it.
+        if text.get(from..start).is_some_and(|between| between.contains([':', '='])) {
+            found.push(start..start + length);
+        }
+    }
+    found
 }
 
 /// Runs of hex digits as long as a key, whole or with single spaces or colons in them.

@@ -1,6 +1,7 @@
 //! What a person with a faulty file is told, that all of it is told, and that the example is whole.
 
 mod arrives;
+mod commands;
 mod contradictions;
 mod example;
 mod files;

@@ -7,7 +7,7 @@
 //! Some requests take a while and are told of as they go on: [`Request::Lend`] has a reply when it begins and one when it
 //! ends, [`Request::Trace`] one for each frame. Such a request is over when its connection is closed, and the connection with it.
 //!
-//! What it deliberately does not do: carry commands for valves. Those come signed through the return topic.
+//! Commands for valves come here too, signed as on the topic and through the same checks; nothing else moves one.
 
 mod client;
 mod lend;
@@ -23,6 +23,7 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 use weir_wire::{Clock, Identity, Status, Value, stored};
 
+use crate::command::Reception;
 use crate::line::{Frame, LineStatus};
 use crate::outbox::Stats;
 use crate::scan;
@@ -50,6 +51,11 @@ pub enum Request {
     },
     /// Lend a line to a vendor's tool until the time is up or the connection is closed. Polls pause meanwhile.
     Lend(Lend),
+    /// Hand in a signed command, as if it had come by the topic.
+    Submit {
+        /// The JWS.
+        jws: String,
+    },
     /// Show what passes on a line until the connection is closed.
     Trace {
         /// The line's name.
@@ -108,6 +114,8 @@ pub enum Reply {
     ScanStep(scan::Progress),
     /// To [`Request::Scan`]: what came of it.
     Scan(scan::Report),
+    /// To [`Request::Submit`].
+    Submitted(Reception),
     /// To [`Request::Trace`]: it is watched from now on.
     Watching {
         /// The line's name.
@@ -140,7 +148,7 @@ pub enum Reply {
     Refused {
         /// Why, as a code: `unknown-meter`, `busy`, `budget-spent`, `silent`, `garbled`, `refused`, `line-down`, `line-lent`,
         /// `unknown-line`, `bad-request`,
-        /// `closed`.
+        /// `closed`, `commands-off`.
         reason: String,
         /// Why, for a person.
         detail: String,

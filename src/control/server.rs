@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::{OutboxReport, Reply, Request, lend, search, trace};
+use crate::command::{Desk, Origin};
 use crate::id::Lane;
 use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_IDLE_MAX, CONTROL_REQUEST_BYTES_MAX};
 use crate::line::{self, ReadError};
@@ -26,6 +27,8 @@ pub struct Served {
     pub outbox: Outbox,
     /// The uplink's conditions.
     pub uplink: uplink::Conditions,
+    /// Where commands are handed in, when they are on.
+    pub commands: Option<Desk>,
 }
 
 /// A bound socket that nobody serves yet: whoever starts the daemon binds first, and fails first.
@@ -185,6 +188,10 @@ async fn answer(request: Request, served: &Served) -> Reply {
             Err(closed) => refused("closed", closed),
         },
         Request::Lend(_) | Request::Scan { .. } | Request::Trace { .. } => refused("bad-request", "not here"),
+        Request::Submit { jws } => match &served.commands {
+            Some(desk) => Reply::Submitted(desk.take(jws.into_bytes(), Origin::Local).await),
+            None => refused("commands-off", "commands are off"),
+        },
         Request::Lines => Reply::Lines { lines: served.lines.iter().map(line::Handle::status).collect() },
     }
 }

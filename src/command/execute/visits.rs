@@ -97,7 +97,7 @@ impl Visit for Begin {
 impl Begin {
     fn is_as_expected(&self, answer: &Answer) -> Result<(), (Reason, String)> {
         match (&self.expected, answer.identity.number.as_deref()) {
-            (Expected::Anybody, _) => {}
+            (Expected::Anybody | Expected::ByAddress, _) => {}
             (Expected::Number(expected), Some(number)) if expected == number => {}
             (Expected::Number(expected), Some(number)) => {
                 let detail = format!("meter {number} answers where {expected} is expected");

@@ -120,7 +120,8 @@ pub(super) fn outbox(
     }
 }
 
-fn path(key: &str, typed: Option<&At<String>>, default: &str, findings: &mut Findings) -> PathBuf {
+/// A path as typed, or the default.
+pub(super) fn path(key: &str, typed: Option<&At<String>>, default: &str, findings: &mut Findings) -> PathBuf {
     match typed {
         Some(typed) if typed.value.is_empty() || typed.value.contains('\0') => {
             findings.fault(&typed.place, format!("`{key}` cannot be a path"));

@@ -3,6 +3,7 @@
 //! Nothing stops at a fault. A value that cannot be is reported and then taken for its default, so that the rest is
 //! checked as well and nothing is reported that only follows from it. Nothing is opened but profiles.
 
+mod commands;
 mod gateway;
 mod lines;
 mod meters;
@@ -30,13 +31,14 @@ pub(super) fn check(typed: &Typed, findings: &mut Findings) -> Option<Checked> {
     let mut lines = lines::lines(&typed.lines, &zone, findings);
     meters::meters(typed, &mut lines, findings);
     lines::finish(&lines, findings);
+    let commands = commands::commands(typed, gateway.as_ref(), &outbox, uplink.as_ref(), &lines, findings);
     let lines: Vec<_> = lines.into_iter().map(|draft| draft.config).collect();
     if findings.has_faults() {
         return None;
     }
     let forecast = forecast::forecast(&lines);
     lines::judge(&forecast, &typed.lines, findings);
-    let checked = Checked { gateway: gateway?, outbox, uplink: uplink?, lines, forecast };
+    let checked = Checked { gateway: gateway?, outbox, uplink: uplink?, commands, lines, forecast };
     Some(checked)
 }
 

@@ -12,7 +12,9 @@ use crate::config::{Checked, EXAMPLE, Outcome, check_text};
 /// The example with every key that is commented out put to use.
 fn uncommented() -> String {
     let put_to_use = |line: &str| match line.strip_prefix('#') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '"') => rest.to_owned(),
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '"' || c == '[') => {
+            rest.to_owned()
+        }
         _ => line.to_owned(),
     };
     EXAMPLE.lines().map(|line| put_to_use(line) + "\n").collect()
@@ -70,6 +72,27 @@ fn the_example_is_valid_with_every_key_put_to_use_and_then_means_the_same() {
     let without_properties = format!("{:?}", some.uplink);
     assert!(without_properties.starts_with(before), "{without_properties}");
     assert!(without_properties.ends_with(after.split_once(']').unwrap().1), "{without_properties}");
+    assert!(some.commands.is_none(), "commands are off until somebody turns them on");
+    let commands = all.commands.unwrap();
+    let keys: String = EXAMPLE
+        .lines()
+        .skip_while(|line| *line != "#[[commands.keys]]")
+        .take(5)
+        .fold(String::new(), |text, line| {
+            text + line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or("") + "\n"
+        });
+    let plain = "actions = [\"valve.open\"]\nmeters = [\"B-*\"]\n";
+    let without = without_notices(check_text(&path, &format!("{EXAMPLE}\n[commands]\n{keys}\n{plain}")));
+    let without = without.commands.unwrap();
+    assert_eq!((commands.topic, commands.gateway), (without.topic, without.gateway));
+    assert_eq!((commands.directory, commands.lifetime_max), (without.directory, without.lifetime_max));
+    assert_eq!(commands.skew, without.skew);
+    let limits = |policy: &crate::command::authorise::Policy| {
+        (policy.closings_per_hour_max, policy.closings_per_day_max)
+    };
+    assert_eq!(limits(&commands.policy), limits(&without.policy));
+    assert!(commands.policy.meters["A-101"].locked_open && !without.policy.meters["A-101"].locked_open);
+    assert!(commands.policy.meters["A-101"].identity_check && without.policy.meters["A-101"].identity_check);
     let (all, some) = (&all.lines[0], &some.lines[0]);
     assert_eq!(
         (all.echo, all.repeats, all.adapter_allowance, all.keep_raw),
@@ -100,6 +123,9 @@ fn the_example_has_every_key_that_is_ever_asked_for() {
     add("[outbox]", value["outbox"].as_table().unwrap());
     add("[uplink]", value["uplink"].as_table().unwrap());
     add("[uplink.kafka]", value["uplink"]["kafka"].as_table().unwrap());
+    let commands = value["commands"].as_table().unwrap();
+    add("[commands]", commands);
+    add("[[commands.keys]]", commands["keys"].as_array().unwrap()[0].as_table().unwrap());
     for (list, section) in [("lines", "[[lines]]"), ("meters", "[[meters]]")] {
         value[list].as_array().unwrap().iter().for_each(|item| add(section, item.as_table().unwrap()));
     }
