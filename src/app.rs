@@ -88,7 +88,7 @@ impl App {
         pulses.extend(uplink.pulses());
         pulses.extend(lines.iter().map(line::Handle::pulse));
         let commands = match config.commands {
-            Some(on) => start_commands(on, inbox, config.gateway.time_zone, &lines, &outbox).await,
+            Some(on) => start_commands(on, inbox, config.gateway.time_zone, &lines, &outbox),
             None => None,
         };
         pulses.extend(commands.iter().flat_map(command::Handle::pulses));
@@ -166,19 +166,21 @@ impl App {
 }
 
 /// Meters are read also where commands cannot be had: what is wrong with them is said, loudly.
-async fn start_commands(
+fn start_commands(
     config: command::Config,
     inbox: Option<command::inbox::Config>,
     zone: TimeZone,
     lines: &[line::Handle],
     outbox: &Outbox,
 ) -> Option<command::Handle> {
-    match command::start(config, inbox, zone, lines, outbox).await {
+    match command::start(config, inbox, zone, lines, outbox) {
         Ok(commands) => Some(commands),
         Err(error) => {
             tracing::error!(%error, "no commands are taken until the next start");
-            let what = What::JournalLost { detail: format!("no commands are taken: {error}"), lost: None };
-            outbox.tell(&Record::Event(event::now(what))).await;
+            let detail = format!("no commands are taken until the next start: {error}");
+            let lost = Record::Event(event::now(What::JournalLost { detail, lost: None }));
+            let outbox = outbox.clone();
+            tokio::spawn(async move { outbox.tell(&lost).await });
             None
         }
     }

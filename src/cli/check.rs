@@ -21,7 +21,7 @@ pub(super) fn check(path: &Path) -> Exit {
 
 /// Where commands come from, what each key may do, and what none may.
 fn commands(config: &command::Config) -> String {
-    let policy = &config.policy;
+    let policy = &config.rules.policy;
     let rows: Vec<[String; 5]> = policy
         .keys
         .iter()

@@ -228,7 +228,8 @@ fn audit(on: &command::Config, is_json: bool) -> Result<Exit, Failure> {
             "{} lines in {} files, {first} to {last}; recovered from damage {} times\n",
             audit.lines, audit.files, audit.recoveries
         );
-        text += if audit.is_torn { "the last line is being written, or was torn by a power cut\n" } else { "" };
+        text +=
+            if audit.is_torn { "the last line is being written, or was torn by a power cut\n" } else { "" };
         for found in &audit.breaks {
             text += &format!("broken: {found}\n");
         }
@@ -244,7 +245,10 @@ fn audit(on: &command::Config, is_json: bool) -> Result<Exit, Failure> {
 fn submit(config: &crate::config::Checked, file: &PathBuf) -> Result<Exit, Failure> {
     let text = read(file).map_err(|error| (Exit::Usage, format!("{}: {error}", file.display())))?;
     if text.trim().len() > COMMAND_BYTES_MAX {
-        return Err((Exit::Data, format!("{}: longer than a command may be, {COMMAND_BYTES_MAX} bytes", file.display())));
+        return Err((
+            Exit::Data,
+            format!("{}: longer than a command may be, {COMMAND_BYTES_MAX} bytes", file.display()),
+        ));
     }
     let request = Request::Submit { jws: text.trim().to_owned() };
     match ask(&config.gateway.control_socket, &request)? {

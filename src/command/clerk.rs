@@ -70,7 +70,14 @@ pub(super) struct Clerk<C> {
 }
 
 impl<C: Crew> Clerk<C> {
-    pub(super) fn new(gateway: String, rules: Rules, journal: Journal, stop_switch: StopSwitch, teller: Teller, crew: C) -> Self {
+    pub(super) fn new(
+        gateway: String,
+        rules: Rules,
+        journal: Journal,
+        stop_switch: StopSwitch,
+        teller: Teller,
+        crew: C,
+    ) -> Self {
         Self {
             gateway,
             rules,
@@ -95,12 +102,8 @@ impl<C: Crew> Clerk<C> {
         for (sequence, outcome) in self.journal.state().untold() {
             self.teller.tell(Tell::Outcome { sequence, outcome });
         }
-        let unfinished: Vec<(Command, Phase)> = self
-            .journal
-            .state()
-            .unfinished()
-            .map(|open| (open.command.clone(), open.phase))
-            .collect();
+        let unfinished: Vec<(Command, Phase)> =
+            self.journal.state().unfinished().map(|open| (open.command.clone(), open.phase)).collect();
         for (command, phase) in unfinished {
             let (id, meter) = (command.id.clone(), command.meter.clone());
             if !self.rules.policy.meters.contains_key(&meter) {
@@ -195,7 +198,9 @@ impl<C: Crew> Clerk<C> {
             let now = clock::now();
             let told = self.repeated.get(id).copied();
             self.repeated.retain(|_, at| now.since(*at) < REPEATS_TOLD_EVERY);
-            if told.is_none_or(|at| now.since(at) >= REPEATS_TOLD_EVERY) && self.repeated.len() < COMMANDS_OPEN_MAX {
+            if told.is_none_or(|at| now.since(at) >= REPEATS_TOLD_EVERY)
+                && self.repeated.len() < COMMANDS_OPEN_MAX
+            {
                 self.repeated.insert(id.clone(), now);
                 self.tell_last(id);
             } else {
@@ -207,7 +212,8 @@ impl<C: Crew> Clerk<C> {
         if seen.is_duplicated() {
             self.count("duplicate", Some(verified.kid.clone()));
         } else {
-            let entry = Entry::Duplicate { id: id.clone(), digest: Digest(verified.digest), detail: detail.clone() };
+            let entry =
+                Entry::Duplicate { id: id.clone(), digest: Digest(verified.digest), detail: detail.clone() };
             let id = id.clone();
             self.write_and_tell(&id, entry);
         }
@@ -324,7 +330,8 @@ impl<C: Crew> Clerk<C> {
     fn send_out(&mut self) {
         let mut still_waiting = VecDeque::new();
         while let Some(id) = self.waiting.pop_front() {
-            let Some(open) = self.journal.state().open(&id).filter(|open| open.phase == Phase::Accepted) else {
+            let Some(open) = self.journal.state().open(&id).filter(|open| open.phase == Phase::Accepted)
+            else {
                 continue;
             };
             let command = open.command.clone();
@@ -340,7 +347,9 @@ impl<C: Crew> Clerk<C> {
     }
 
     fn deadline(&self, command: &Command) -> Deadline {
-        self.by_challenge.get(&command.id).map_or(Deadline::Wall(command.not_after), |at| Deadline::Moment(*at))
+        self.by_challenge
+            .get(&command.id)
+            .map_or(Deadline::Wall(command.not_after), |at| Deadline::Moment(*at))
     }
 
     /// Whether this command may start now. If so, it has, as far as the journal is concerned.

@@ -60,7 +60,7 @@ pub enum Origin {
 
 /// From where a topic is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Positions {
+pub(super) enum Positions {
     /// Behind what is there now: nothing of it is meant for this gateway, or it is not known what was carried out.
     End,
     /// From these offsets; partitions that are not named, from their beginning.

@@ -33,8 +33,8 @@ use tokio::runtime;
 use super::desk::{Ask, Desk, Origin, Positions, Reception};
 use crate::clock;
 use crate::limits::{
-    COMMAND_BYTES_MAX, INBOX_ASK_MAX, INBOX_LOOK_BACK, INBOX_PARTITIONS_EVERY, INBOX_POLL_MAX, INBOX_RETRY_MAX,
-    INBOX_RETRY_MIN,
+    COMMAND_BYTES_MAX, INBOX_ASK_MAX, INBOX_LOOK_BACK, INBOX_PARTITIONS_EVERY, INBOX_POLL_MAX,
+    INBOX_RETRY_MAX, INBOX_RETRY_MIN,
 };
 use crate::pulse::Pulse;
 
@@ -65,7 +65,9 @@ impl fmt::Debug for Config {
 impl Config {
     fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("client.id", format!("weir-{}-commands", self.gateway)).set("log.connection.close", "false");
+        config
+            .set("client.id", format!("weir-{}-commands", self.gateway))
+            .set("log.connection.close", "false");
         for (name, value) in self.properties.iter().filter(|(name, _)| is_shared(name)) {
             config.set(name, value);
         }
@@ -87,9 +89,19 @@ impl Config {
 
 /// Properties that a consumer takes as well: all but those of producers.
 fn is_shared(name: &str) -> bool {
-    ["security.", "ssl.", "sasl.", "enable.ssl.", "enable.sasl.", "socket.", "broker.", "reconnect.", "client."]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
+    [
+        "security.",
+        "ssl.",
+        "sasl.",
+        "enable.ssl.",
+        "enable.sasl.",
+        "socket.",
+        "broker.",
+        "reconnect.",
+        "client.",
+    ]
+    .iter()
+    .any(|prefix| name.starts_with(prefix))
 }
 
 /// The running inbox.
@@ -105,8 +117,10 @@ pub struct Inbox {
 /// # Errors
 /// When librdkafka refuses its settings, or there is no thread to be had.
 pub fn start(config: Config, desk: Desk) -> Result<Inbox, StartError> {
-    let consumer: BaseConsumer<Context> =
-        config.client().create_with_context(Context).map_err(|error| StartError::Client(error.to_string()))?;
+    let consumer: BaseConsumer<Context> = config
+        .client()
+        .create_with_context(Context)
+        .map_err(|error| StartError::Client(error.to_string()))?;
     let (stop, pulse) = (Arc::new(AtomicBool::new(false)), Pulse::new("commands' inbox"));
     let reader = Reader {
         consumer,
@@ -238,7 +252,8 @@ impl Reader {
 
     fn partitions(&self) -> Result<Vec<i32>, Trouble> {
         let metadata = self.consumer.fetch_metadata(Some(&self.topic), INBOX_ASK_MAX)?;
-        let topic = metadata.topics().iter().find(|topic| topic.name() == self.topic).ok_or(Trouble::NoTopic)?;
+        let topic =
+            metadata.topics().iter().find(|topic| topic.name() == self.topic).ok_or(Trouble::NoTopic)?;
         if let Some(error) = topic.error() {
             let code = RDKafkaErrorCode::from(error);
             if code == RDKafkaErrorCode::UnknownTopicOrPartition {
@@ -267,7 +282,13 @@ impl Reader {
                     Some((_, at)) => {
                         let offset = self.a_day_back(*partition)?.unwrap_or(low).clamp(low, high);
                         let topic = &self.topic;
-                        tracing::warn!(topic, partition, was = at, now = offset, "the topic was made anew or shortened");
+                        tracing::warn!(
+                            topic,
+                            partition,
+                            was = at,
+                            now = offset,
+                            "the topic was made anew or shortened"
+                        );
                         offset
                     }
                 },

@@ -57,7 +57,7 @@ use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
 use tokio::runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use weir_wire::Command;
 use weir_wire::stored::{Record, What};
 
@@ -69,8 +69,7 @@ use self::authorise::Expected;
 use self::clerk::{Clerk, Crew};
 use self::desk::Ask;
 use self::execute::{Deadline, Site};
-use self::journal::{Journal, Opened, Stamp};
-use crate::clock;
+use self::journal::{Journal, Opened};
 use crate::event;
 use crate::limits::{CLERK_ASKED_MAX, CLERK_TICK, COMMAND_STOP_MAX};
 use crate::line;
@@ -104,7 +103,7 @@ pub enum StartError {
 ///
 /// # Errors
 /// See [`StartError`]. A damaged journal is none: it is set aside and reported.
-pub async fn start(
+pub fn start(
     config: Config,
     inbox: Option<inbox::Config>,
     zone: TimeZone,
@@ -114,15 +113,23 @@ pub async fn start(
     let Opened { journal, damage, .. } = Journal::open(&config.directory, clerk::stamp())?;
     if let Some(damage) = damage {
         tracing::error!(detail = damage.detail, "the journal of commands was damaged");
-        let what = What::JournalLost { detail: damage.detail, lost: damage.lost };
-        outbox.tell(&Record::Event(event::now(what))).await;
+        let lost = Record::Event(event::now(What::JournalLost { detail: damage.detail, lost: damage.lost }));
+        // Not waited for: the disk may be full.
+        let outbox = outbox.clone();
+        tokio::spawn(async move { outbox.tell(&lost).await });
     }
     let (asks, mut asked) = mpsc::channel(CLERK_ASKED_MAX);
     let desk = Desk(asks);
     let teller = teller::start(outbox.clone(), desk.clone());
     let crew = Lines {
         lines: lines.iter().map(|line| (line.name(), line.clone())).collect(),
-        meters: config.rules.policy.meters.iter().map(|(id, meter)| (id.clone(), (meter.line.clone(), meter.expected.clone()))).collect(),
+        meters: config
+            .rules
+            .policy
+            .meters
+            .iter()
+            .map(|(id, meter)| (id.clone(), (meter.line.clone(), meter.expected.clone())))
+            .collect(),
         zone,
         desk: desk.clone(),
         runtime: runtime::Handle::current(),
@@ -175,31 +182,28 @@ fn serve<C: Crew>(mut clerk: Clerk<C>, asked: &mut mpsc::Receiver<Ask>, pulse: &
     clerk.resume();
     while let Some(ask) = asked.blocking_recv() {
         pulse.beat();
-        // Whoever asked may have gone; what was done is done.
         match ask {
-            Ask::Take { message, origin, reply } => drop(reply.send(clerk.take(&message, &origin))),
-            Ask::MayStart { id, asked, reply } => drop(reply.send(clerk.may_start(&id, asked))),
-            Ask::Note { id, what, exchanges, reply } => {
-                clerk.note(&id, what, exchanges);
-                drop(reply.send(()));
-            }
-            Ask::Finish { id, end, reply } => {
-                clerk.finish(&id, end);
-                drop(reply.send(()));
-            }
+            Ask::Take { message, origin, reply } => answer(reply, clerk.take(&message, &origin)),
+            Ask::MayStart { id, asked, reply } => answer(reply, clerk.may_start(&id, asked)),
+            Ask::Note { id, what, exchanges, reply } => answer(reply, clerk.note(&id, what, exchanges)),
+            Ask::Finish { id, end, reply } => answer(reply, clerk.finish(&id, end)),
             Ask::Told { sequence } => clerk.told(sequence),
-            Ask::Challenge { reply } => drop(reply.send(clerk.challenge())),
-            Ask::Positions { topic, reply } => drop(reply.send(clerk.positions(&topic))),
-            Ask::Begin { topic, offsets, reply } => drop(reply.send(clerk.begin(&topic, &offsets))),
+            Ask::Challenge { reply } => answer(reply, clerk.challenge()),
+            Ask::Positions { topic, reply } => answer(reply, clerk.positions(&topic)),
+            Ask::Begin { topic, offsets, reply } => answer(reply, clerk.begin(&topic, &offsets)),
             Ask::Change { rules } => clerk.change(rules),
             Ask::Tick => clerk.tick(),
             Ask::Close { reply } => {
                 clerk.tick();
-                drop(reply.send(()));
-                return;
+                return answer(reply, ());
             }
         }
     }
+}
+
+/// Whoever asked may have gone; what was done is done.
+fn answer<T>(reply: oneshot::Sender<T>, answer: T) {
+    let _ = reply.send(answer);
 }
 
 async fn tick(desk: Desk) {
@@ -235,14 +239,18 @@ impl Crew for Lines {
     fn carry_out(&self, command: Command, deadline: Deadline) {
         match self.site(&command.meter) {
             Some(site) => drop(self.runtime.spawn(site.carry_out(command, deadline))),
-            None => tracing::error!(command = command.id, meter = command.meter, "the meter's line is not there"),
+            None => {
+                tracing::error!(command = command.id, meter = command.meter, "the meter's line is not there")
+            }
         }
     }
 
     fn recover(&self, command: Command) {
         match self.site(&command.meter) {
             Some(site) => drop(self.runtime.spawn(site.recover(command))),
-            None => tracing::error!(command = command.id, meter = command.meter, "the meter's line is not there"),
+            None => {
+                tracing::error!(command = command.id, meter = command.meter, "the meter's line is not there")
+            }
         }
     }
 }

@@ -265,7 +265,15 @@ words! {
         1 Malformed "malformed",
         2 UnknownKey "unknown-key",
         3 BadSignature "bad-signature",
-        4 CommandsOff "commands-off",
+        4 Off "off",
+        5 TooLong "too-long",
+        6 NotUtf8 "not-utf8",
+        7 WrongAlgorithm "wrong-algorithm",
+        8 KeyExpired "key-expired",
+        9 Stale "stale",
+        10 Full "full",
+        11 Repeated "repeated",
+        12 Duplicate "duplicate",
     }
 }
 

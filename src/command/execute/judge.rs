@@ -67,10 +67,9 @@ mod tests {
     #[test]
     fn only_the_ordered_end_position_is_done() {
         let now = datetime(2026, 11, 28, 12, 0, 0, 0);
-        for (order, end, other) in [
-            (ValveOrder::Open, Valve::Open, Valve::Closed),
-            (ValveOrder::Close, Valve::Closed, Valve::Open),
-        ] {
+        for (order, end, other) in
+            [(ValveOrder::Open, Valve::Open, Valve::Closed), (ValveOrder::Close, Valve::Closed, Valve::Open)]
+        {
             let order = Order::Valve(order);
             assert_eq!(judge(&order, &shows(end), now), Seen::Done);
             for not_yet in [other, Valve::Moving, Valve::Unknown, Valve::Other("ajar".into())] {
@@ -83,11 +82,12 @@ mod tests {
 
     #[test]
     fn a_tariff_is_done_when_every_step_has_the_same_worth() {
-        let step =
-            |from: &str, price: &str| TariffStep { from_m3: from.parse().unwrap(), price: price.parse().unwrap() };
+        let step = |from: &str, price: &str| TariffStep {
+            from_m3: from.parse().unwrap(),
+            price: price.parse().unwrap(),
+        };
         let ordered = vec![step("0", "3.45"), step("220", "4.8")];
-        let order =
-            Order::Tariff(Tariff { effective_from: date(2027, 1, 1), steps: ordered.clone() });
+        let order = Order::Tariff(Tariff { effective_from: date(2027, 1, 1), steps: ordered.clone() });
         let shown = |steps| Observed { tariff: Some(steps), ..Observed::default() };
         let now = datetime(2026, 11, 28, 12, 0, 0, 0);
         assert_eq!(judge(&order, &shown(vec![step("0", "3.450"), step("220", "4.80")]), now), Seen::Done);

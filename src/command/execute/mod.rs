@@ -33,7 +33,7 @@ use weir_meter::{Course, Fault, Order};
 use weir_wire::{Action, Command, CommandState, Observed, Reason};
 
 use self::judge::{Seen, judge};
-use self::visits::{Begin, Begun, Look, local, order};
+use self::visits::{Begin, Begun, CourseOf, Look, local, order};
 use super::authorise::Expected;
 use super::clerk::Start;
 use super::desk::{Desk, End};
@@ -105,7 +105,10 @@ impl Site {
             let detail = "interrupted; reading again is harmless, and for whoever asked to order".to_owned();
             return self.desk.finish(&command.id, End::unknown(detail, None)).await;
         };
-        let course = Course { travel: Duration::ZERO, settle: COMMAND_RECOVERY_MAX, unseen: None };
+        let asked = self.line.visit(&command.meter, CourseOf { order: order.clone() }).await;
+        // The valve may have set out a moment ago.
+        let settle = asked.ok().flatten().map_or(COMMAND_RECOVERY_MAX, |course| course.settle);
+        let course = Course { travel: Duration::ZERO, settle, unseen: None };
         let written = Written { order, at: clock::now(), course, answered: None };
         self.see_it_through(&command, written).await;
     }
@@ -130,7 +133,8 @@ impl Site {
                     match judge(&written.order, &observed, local(&self.zone)) {
                         Seen::Done => return self.desk.finish(&command.id, written.seen(observed)).await,
                         Seen::ValveFault => {
-                            let end = written.not_seen(Some(Reason::ValveFault), "valve fault", Some(observed));
+                            let end =
+                                written.not_seen(Some(Reason::ValveFault), "valve fault", Some(observed));
                             return self.desk.finish(&command.id, end).await;
                         }
                         Seen::Nothing => {
@@ -147,7 +151,8 @@ impl Site {
                 Err(_) => unanswered += 1,
             }
             // After `settle` one answer is enough; without any, some more looks are made.
-            let is_over = clock::now() >= settled && (unanswered == 0 || unanswered >= COMMAND_LOOKS_WITHOUT_ANSWER);
+            let is_over =
+                clock::now() >= settled && (unanswered == 0 || unanswered >= COMMAND_LOOKS_WITHOUT_ANSWER);
             if is_over {
                 let end = match last {
                     Some(observed) => written.not_seen(None, "not in the ordered state", Some(observed)),
@@ -199,7 +204,9 @@ impl Written {
         let seconds = clock::now().since(self.at).as_secs_f32();
         match &self.answered {
             Some(Ok(_)) => format!("{seconds:.1} s after the write"),
-            Some(Err(fault)) => format!("{seconds:.1} s after the write, to which came no good answer ({fault})"),
+            Some(Err(fault)) => {
+                format!("{seconds:.1} s after the write, to which came no good answer ({fault})")
+            }
             None => "after an interruption".to_owned(),
         }
     }
@@ -311,7 +318,10 @@ fn why(fault: &Fault) -> (Reason, String) {
 }
 
 fn not_ready() -> (Reason, String) {
-    (Reason::ClockNotTrusted, "the gateway's clock cannot be trusted, or its journal not be written".to_owned())
+    (
+        Reason::ClockNotTrusted,
+        "the gateway's clock cannot be trusted, or its journal not be written".to_owned(),
+    )
 }
 
 fn not_visited(error: &VisitError) -> (Reason, String) {

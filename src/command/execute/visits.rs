@@ -146,3 +146,17 @@ impl Visit for Look {
         (meter.observe(&self.order).await, meter.take_exchanges())
     }
 }
+
+/// Asks how long an order takes; nothing goes on the line.
+pub(super) struct CourseOf {
+    pub(super) order: Order,
+}
+
+#[async_trait]
+impl Visit for CourseOf {
+    type Output = Option<Course>;
+
+    async fn run(&mut self, meter: &mut AtMeter<'_>) -> Option<Course> {
+        meter.course(&self.order).ok()
+    }
+}

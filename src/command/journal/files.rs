@@ -119,7 +119,10 @@ pub(super) fn each_line(
 fn last_sequence(path: &Path) -> io::Result<Option<u64>> {
     let bytes = fs::read(path)?;
     let lines = bytes.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    Ok(lines.filter_map(|line| serde_json::from_slice::<Line>(line.get(65..)?).ok()).map(|line| line.sequence).next())
+    Ok(lines
+        .filter_map(|line| serde_json::from_slice::<Line>(line.get(65..)?).ok())
+        .map(|line| line.sequence)
+        .next())
 }
 
 /// The older files, oldest first.

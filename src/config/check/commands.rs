@@ -16,8 +16,8 @@ use super::super::source::{At, Place};
 use super::lines::{self, Draft};
 use super::{duration_within, gateway, names, number_within};
 use crate::command::authorise::{Expected, MeterPolicy, Policy, writes};
-use crate::command::{Config, Rules};
 use crate::command::keys::{Grant, Key, Keys, PublicKey, PublicKeyError, is_key_id};
+use crate::command::{Config, Rules};
 use crate::limits::{CLOSINGS_MAX, COMMAND_KEYS_MAX, KEY_ID_BYTES_MAX};
 use crate::{line, outbox, uplink};
 
@@ -61,11 +61,7 @@ pub(super) fn commands(
         directory: directory(commands, gateway, outbox, findings),
         topic: topic(commands, &id, uplink, findings),
         gateway: id,
-        rules: Rules {
-            lifetime_max: lifetime.unwrap_or(LIFETIME_MAX),
-            skew: skew.unwrap_or(SKEW),
-            policy,
-        },
+        rules: Rules { lifetime_max: lifetime.unwrap_or(LIFETIME_MAX), skew: skew.unwrap_or(SKEW), policy },
     })
 }
 

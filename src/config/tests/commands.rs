@@ -61,7 +61,10 @@ fn every_key_reaches_the_room_it_is_for() {
     let commands = good(&text).commands.unwrap();
     assert_eq!((commands.gateway.as_str(), commands.topic.as_str()), ("gw-1", "t"));
     assert_eq!(commands.directory, Path::new("/etc/weir/journal"));
-    assert_eq!((commands.rules.lifetime_max, commands.rules.skew), (Duration::from_secs(3600), Duration::ZERO));
+    assert_eq!(
+        (commands.rules.lifetime_max, commands.rules.skew),
+        (Duration::from_secs(3600), Duration::ZERO)
+    );
     let policy = commands.rules.policy;
     assert_eq!((policy.closings_per_hour_max, policy.closings_per_day_max), (0, 7));
     assert_eq!(format!("{:?}", policy.keys), r#"{"k", "second"}"#);

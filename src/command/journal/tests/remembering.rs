@@ -9,7 +9,8 @@ use crate::limits::{CLOSINGS_MAX, SEEN_KEPT, SEEN_MAX};
 fn seen(count: usize) -> State {
     let mut state = State::default();
     for number in 0..count {
-        let command = command(u32::try_from(number).unwrap(), Action::ReadNow, i64::try_from(number).unwrap());
+        let command =
+            command(u32::try_from(number).unwrap(), Action::ReadNow, i64::try_from(number).unwrap());
         let entry = Entry::Rejected {
             command,
             kid: "k".into(),
