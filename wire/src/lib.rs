@@ -1,7 +1,8 @@
 //! The words that every part of Weir shares, and the two forms they travel in.
 //!
-//! * **On the network** a [`Reading`], an [`Event`] and an [`Outcome`] are JSON, and so is what a [`Command`]'s signature covers. The public types *are* that contract: `serde_json` on
-//!   them gives and takes exactly what the topics carry. `golden/` holds one file for every shape.
+//! * **On the network** a [`Reading`], an [`Event`] and an [`Outcome`] are JSON, and so is the [`Command`] under a signature.
+//!   The public types *are* that contract: `serde_json` on them gives and takes exactly what the topics carry. `golden/`
+//!   holds one file for every shape.
 //! * **On flash** a [`stored::Record`] is a compact binary mirror of the same, a few tens of bytes for a plain water
 //!   reading. It is a mirror, and not a second derive on the same types, so that a change of the JSON cannot silently
 //!   change what a running gateway finds in its outbox after an upgrade.

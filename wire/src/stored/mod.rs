@@ -124,8 +124,8 @@ impl Record {
         }
     }
 
-    /// The record's id, which is the `weir-id` header too, for what the outbox calls it by (`<gateway>:<generation>:<lane><sequence>`).
-    /// An outcome has one of its own.
+    /// The record's id, which is the `weir-id` header too. A reading and an event are called as the outbox calls them
+    /// (`name`: `<gateway>:<generation>:<lane><sequence>`), an outcome has an id of its own.
     pub fn id(&self, name: String, gateway: &str) -> String {
         match self {
             Self::Reading(_) | Self::Event(_) => name,
