@@ -40,6 +40,13 @@ impl Teller {
         }
     }
 
+    /// One whose other end is the test's.
+    #[cfg(test)]
+    pub(super) fn to_nobody() -> (Self, mpsc::Receiver<Tell>) {
+        let (queue, told) = mpsc::channel(OUTCOMES_WAITING_MAX);
+        (Self { queue, waiting: Arc::default() }, told)
+    }
+
     /// Whether so many wait that no command may be added.
     pub(super) fn is_behind(&self) -> bool {
         self.waiting.load(Ordering::Acquire) > OUTCOMES_WAITING_MAX / 2

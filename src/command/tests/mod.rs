@@ -1,5 +1,6 @@
 //! What is refused, and with which word; that only one hand can make a good command; the keys.
 
+mod clerk;
 mod forged;
 mod hostile;
 mod keys;
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use weir_wire::Action;
 
-use super::authorise::{MeterPolicy, Policy};
+use super::authorise::{Expected, MeterPolicy, Policy};
 use super::jws::sign;
 use super::keys::{Grant, Key, Keys, SecretKey};
 use super::verify::{Freshness, Refusal, Verified, verify};
@@ -59,7 +60,11 @@ fn keys() -> Keys {
 }
 
 fn policy() -> Policy {
-    let meter = |locked_open| MeterPolicy { line: "riser-1".into(), locked_open, identity_check: true };
+    let meter = |locked_open| MeterPolicy {
+        line: "riser-1".into(),
+        locked_open,
+        expected: Expected::Number("12345678".into()),
+    };
     let meters = BTreeMap::from([
         ("A-101".to_owned(), meter(false)),
         ("A-999".to_owned(), meter(true)),

@@ -46,7 +46,10 @@ fn commands_are_off_until_they_are_configured() {
         (commands.rules.lifetime_max, commands.rules.skew),
         (Duration::from_secs(86_400), Duration::from_secs(120))
     );
-    assert_eq!((commands.policy.closings_per_hour_max, commands.policy.closings_per_day_max), (10, 50));
+    assert_eq!(
+        (commands.rules.policy.closings_per_hour_max, commands.rules.policy.closings_per_day_max),
+        (10, 50)
+    );
 }
 
 #[test]

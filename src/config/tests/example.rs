@@ -85,14 +85,21 @@ fn the_example_is_valid_with_every_key_put_to_use_and_then_means_the_same() {
     let without = without_notices(check_text(&path, &format!("{EXAMPLE}\n[commands]\n{keys}\n{plain}")));
     let without = without.commands.unwrap();
     assert_eq!((commands.topic, commands.gateway), (without.topic, without.gateway));
-    assert_eq!((commands.directory, commands.lifetime_max), (without.directory, without.lifetime_max));
-    assert_eq!(commands.skew, without.skew);
+    assert_eq!(
+        (commands.directory, commands.rules.lifetime_max),
+        (without.directory, without.rules.lifetime_max)
+    );
+    assert_eq!(commands.rules.skew, without.rules.skew);
     let limits = |policy: &crate::command::authorise::Policy| {
         (policy.closings_per_hour_max, policy.closings_per_day_max)
     };
-    assert_eq!(limits(&commands.policy), limits(&without.policy));
-    assert!(commands.policy.meters["A-101"].locked_open && !without.policy.meters["A-101"].locked_open);
-    assert!(commands.policy.meters["A-101"].identity_check && without.policy.meters["A-101"].identity_check);
+    assert_eq!(limits(&commands.rules.policy), limits(&without.rules.policy));
+    assert!(
+        commands.rules.policy.meters["A-101"].locked_open
+            && !without.rules.policy.meters["A-101"].locked_open
+    );
+    let expected = |of: &crate::command::Rules| of.policy.meters["A-101"].expected.clone();
+    assert_eq!(expected(&commands.rules), expected(&without.rules));
     let (all, some) = (&all.lines[0], &some.lines[0]);
     assert_eq!(
         (all.echo, all.repeats, all.adapter_allowance, all.keep_raw),

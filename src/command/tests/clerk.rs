@@ -1,0 +1,374 @@
+//! The clerk, with a crew that goes nowhere: who is let through, in which order, and what is on file when.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use weir_wire::stored::Outcome;
+use weir_wire::{Clock, Command, CommandState, Reason};
+
+use super::super::clerk::{Clerk, Crew, Start, stamp};
+use super::super::config::Rules;
+use super::super::desk::{End, Origin, Positions, Reception};
+use super::super::execute::Deadline;
+use super::super::journal::{Journal, Opened};
+use super::super::stop_switch::StopSwitch;
+use super::super::teller::{Tell, Teller};
+use super::*;
+use crate::clock;
+use crate::limits::COMMANDS_OPEN_MAX;
+
+/// Who was sent out, and whether to carry out or to recover.
+type Sent = Arc<Mutex<Vec<(&'static str, String)>>>;
+
+#[derive(Clone, Default)]
+struct Nobody(Sent);
+
+impl Crew for Nobody {
+    fn carry_out(&self, command: Command, _: Deadline) {
+        self.0.lock().unwrap().push(("carry out", command.id));
+    }
+
+    fn recover(&self, command: Command) {
+        self.0.lock().unwrap().push(("recover", command.id));
+    }
+}
+
+struct Office {
+    clerk: Clerk<Nobody>,
+    crew: Nobody,
+    told: mpsc::Receiver<Tell>,
+    folder: TempDir,
+}
+
+impl Office {
+    fn opened() -> Self {
+        Self::in_folder(tempfile::tempdir().unwrap())
+    }
+
+    fn in_folder(folder: TempDir) -> Self {
+        let Opened { journal, damage } = Journal::open(folder.path(), stamp()).unwrap();
+        assert_eq!(damage, None);
+        let rules = Rules {
+            lifetime_max: Duration::from_secs(24 * 3600),
+            skew: Duration::from_secs(120),
+            policy: policy(),
+        };
+        let (teller, told) = Teller::to_nobody();
+        let crew = Nobody::default();
+        let switch = StopSwitch::in_directory(folder.path());
+        let mut clerk = Clerk::new(GATEWAY.into(), rules, journal, switch, teller, crew.clone());
+        clerk.resume();
+        Self { clerk, crew, told, folder }
+    }
+
+    /// The daemon is killed and started again.
+    fn restarted(self) -> Self {
+        let Self { clerk, folder, .. } = self;
+        drop(clerk);
+        Self::in_folder(folder)
+    }
+
+    fn take(&mut self, jws: &str) -> Reception {
+        self.clerk.take(jws.as_bytes(), &Origin::Local)
+    }
+
+    fn outcomes(&mut self) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        while let Ok(tell) = self.told.try_recv() {
+            if let Tell::Outcome { outcome, .. } = tell {
+                outcomes.push(outcome);
+            }
+        }
+        outcomes
+    }
+
+    /// State and reason of every outcome since this was last asked.
+    fn said(&mut self) -> Vec<(CommandState, Option<Reason>)> {
+        self.outcomes().into_iter().map(|outcome| (outcome.state, outcome.reason)).collect()
+    }
+
+    fn sent(&self) -> Vec<(&'static str, String)> {
+        std::mem::take(&mut self.crew.0.lock().unwrap())
+    }
+
+    fn finish(&mut self, id: &str, state: CommandState) {
+        self.clerk.finish(id, End { state, reason: None, detail: "so".into(), observed: None });
+    }
+}
+
+/// The id of the n-th command.
+fn id(n: u32) -> String {
+    format!("0192f0c1-7d1c-7a53-9f0e-{n:012}")
+}
+
+/// The n-th command, issued this many seconds ago and valid for ten minutes more.
+fn issued(n: u32, action: &str, meter: &str, seconds_ago: i64) -> String {
+    let now = clock::wall();
+    let ago = jiff::SignedDuration::from_secs(seconds_ago);
+    signed(&json!({
+        "id": id(n), "action": action, "meter": meter,
+        "issued_at": (now - ago).to_string(),
+        "not_after": (now + jiff::SignedDuration::from_secs(600)).to_string(),
+    }))
+}
+
+fn is_accepted(reception: &Reception) -> bool {
+    matches!(reception, Reception::Accepted { .. })
+}
+
+fn rejected_for(reception: &Reception) -> Option<Reason> {
+    match reception {
+        Reception::Rejected { reason, .. } => reason.clone(),
+        _ => None,
+    }
+}
+
+/// The clock that this test sees, trusted or not.
+fn clock_is(clock: Clock) {
+    clock::simulated::set_wall(now());
+    clock::simulated::set_synced(clock == Clock::Synced);
+}
+
+#[test]
+fn a_command_goes_its_way_and_says_each_step_once() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    assert!(is_accepted(&office.take(&issued(1, "valve.close", "A-101", 5))));
+    assert_eq!(office.sent(), [("carry out", id(1))]);
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
+    office.finish(&id(1), CommandState::Done);
+    office.finish(&id(1), CommandState::Failed);
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Over);
+    let states: Vec<_> = office.said().into_iter().map(|(state, _)| state).collect();
+    assert_eq!(states, [CommandState::Accepted, CommandState::Started, CommandState::Done]);
+}
+
+#[test]
+fn a_second_start_of_a_command_is_never_given() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 5));
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Over);
+    let mut office = office.restarted();
+    assert_eq!(office.sent(), [("recover", id(1))]);
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Over);
+}
+
+#[test]
+fn a_restart_takes_up_what_was_accepted_and_tells_what_may_not_have_been_told() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 5));
+    let before = office.outcomes();
+    let mut office = office.restarted();
+    assert_eq!(office.outcomes(), before, "the same, to the letter");
+    assert_eq!(office.sent(), [("carry out", id(1))]);
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
+}
+
+#[test]
+fn the_same_command_again_is_the_same_and_another_under_its_id_is_a_duplicate() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    let first = issued(1, "valve.close", "A-101", 5);
+    office.take(&first);
+    assert_eq!(office.take(&first), Reception::Known { id: id(1), state: CommandState::Accepted });
+    office.said();
+    office.sent();
+
+    let other = issued(1, "valve.open", "A-101", 3);
+    for _ in 0..5 {
+        assert_eq!(rejected_for(&office.take(&other)), Some(Reason::Duplicate));
+    }
+    let outcomes = office.outcomes();
+    assert_eq!(outcomes.len(), 1, "the first one is answered, the others are counted");
+    assert!(!outcomes[0].is_final, "the command of that id has an end of its own");
+    assert_eq!(office.sent(), []);
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
+    office.finish(&id(1), CommandState::Done);
+    let mut office = office.restarted();
+    assert_eq!(office.take(&first), Reception::Known { id: id(1), state: CommandState::Done });
+    assert_eq!(rejected_for(&office.take(&other)), Some(Reason::Duplicate));
+}
+
+#[test]
+fn a_command_that_is_repeated_without_end_is_told_of_once_a_minute() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    let first = issued(1, "valve.close", "A-101", 5);
+    office.take(&first);
+    office.said();
+    for _ in 0..1000 {
+        office.take(&first);
+    }
+    assert_eq!(office.said().len(), 1);
+}
+
+#[test]
+fn one_command_a_meter_at_a_time_and_others_meanwhile() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 9));
+    office.take(&issued(2, "clock.set", "A-101", 8));
+    office.take(&issued(3, "valve.open", "A-999", 7));
+    assert_eq!(office.sent(), [("carry out", id(1)), ("carry out", id(3))]);
+    office.clerk.may_start(&id(1), Vec::new());
+    office.finish(&id(1), CommandState::Done);
+    assert_eq!(office.sent(), [("carry out", id(2))]);
+}
+
+#[test]
+fn of_two_valve_commands_the_one_issued_later_stands_whichever_comes_first() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 60));
+    office.said();
+    assert!(is_accepted(&office.take(&issued(2, "valve.open", "A-101", 30))));
+    let said = office.said();
+    assert!(said.contains(&(CommandState::Rejected, Some(Reason::Superseded))), "{said:?}");
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Over);
+    // The one that comes late was issued before.
+    assert_eq!(rejected_for(&office.take(&issued(3, "valve.close", "A-101", 45))), Some(Reason::Superseded));
+    assert_eq!(office.clerk.may_start(&id(2), Vec::new()), Start::Now);
+    office.finish(&id(2), CommandState::Done);
+    let mut office = office.restarted();
+    assert_eq!(rejected_for(&office.take(&issued(4, "valve.close", "A-101", 45))), Some(Reason::Superseded));
+    // Another meter's are none of their business.
+    assert!(is_accepted(&office.take(&issued(5, "valve.open", "A-999", 100))));
+}
+
+#[test]
+fn what_was_allowed_at_arrival_is_asked_again_at_the_start() {
+    clock_is(Clock::Synced);
+    // The stop switch.
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 5));
+    StopSwitch::in_directory(office.folder.path()).set("works").unwrap();
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Over);
+    assert_eq!(office.said().last(), Some(&(CommandState::Rejected, Some(Reason::Stopped))));
+    assert_eq!(rejected_for(&office.take(&issued(2, "valve.close", "A-101", 4))), Some(Reason::Stopped));
+
+    // A key that was taken away.
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 5));
+    let mut without = policy();
+    without.keys = Keys::default();
+    office.clerk.change(Rules {
+        lifetime_max: Duration::from_secs(3600),
+        skew: Duration::ZERO,
+        policy: without,
+    });
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Over);
+    assert_eq!(office.said().last(), Some(&(CommandState::Rejected, Some(Reason::NotAuthorised))));
+}
+
+#[test]
+fn only_so_many_valves_are_closed_within_the_hour_and_any_number_opened() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    for n in 0..3 {
+        assert!(is_accepted(&office.take(&issued(n, "valve.close", "A-101", 100 - i64::from(n)))));
+        assert_eq!(office.clerk.may_start(&id(n), Vec::new()), Start::Now);
+        office.finish(&id(n), CommandState::Failed);
+    }
+    let mut office = office.restarted();
+    let fourth = office.take(&issued(10, "valve.close", "A-101", 50));
+    assert_eq!(rejected_for(&fourth), Some(Reason::LimitReached), "{fourth:?}");
+    for n in 20..30 {
+        assert!(is_accepted(&office.take(&issued(n, "valve.open", "A-101", 40 - i64::from(n)))));
+        assert_eq!(office.clerk.may_start(&id(n), Vec::new()), Start::Now);
+        office.finish(&id(n), CommandState::Done);
+    }
+}
+
+#[test]
+fn a_flood_of_what_proves_nothing_leaves_a_count_and_no_outcome() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    let length = || std::fs::metadata(office.folder.path().join("journal.jsonl")).unwrap().len();
+    let before = length();
+    for n in 0..10_000_u32 {
+        let reception = office.clerk.take(format!("rubbish {n}").as_bytes(), &Origin::Local);
+        assert_eq!(reception, Reception::Refused { cause: "malformed".into() });
+    }
+    assert_eq!(std::fs::metadata(office.folder.path().join("journal.jsonl")).unwrap().len(), before);
+    office.clerk.tick();
+    let after = std::fs::metadata(office.folder.path().join("journal.jsonl")).unwrap().len();
+    assert!(after - before < 400, "one line: {} bytes", after - before);
+    assert_eq!(office.said(), []);
+}
+
+#[test]
+fn positions_are_kept_behind_the_commands_they_stand_for() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    assert_eq!(office.clerk.positions("t"), Positions::End, "a new gateway reads nothing old");
+    assert!(office.clerk.begin("t", &[(0, 40), (1, 7)]));
+    let from = |partition, next| Origin::Topic { topic: "t".into(), partition, next };
+    let jws = issued(1, "valve.close", "A-101", 5);
+    office.clerk.take(jws.as_bytes(), &from(0, 41));
+    office.clerk.take(b"rubbish", &from(1, 8));
+    // Killed before the position was written: the command comes again, and is known.
+    let mut office = office.restarted();
+    assert_eq!(office.clerk.positions("t"), Positions::From(vec![(0, 40), (1, 7)]));
+    let again = office.clerk.take(jws.as_bytes(), &from(0, 41));
+    assert_eq!(again, Reception::Known { id: id(1), state: CommandState::Accepted });
+    office.clerk.tick();
+    let mut office = office.restarted();
+    assert_eq!(office.clerk.positions("t"), Positions::From(vec![(0, 41), (1, 7)]));
+}
+
+#[test]
+fn an_untrusted_clock_lets_only_the_right_challenge_through_and_that_once() {
+    clock_is(Clock::Unsynced);
+    let mut office = Office::opened();
+    assert_eq!(
+        rejected_for(&office.take(&issued(1, "valve.close", "A-101", 5))),
+        Some(Reason::ClockNotTrusted)
+    );
+    let nonce = office.clerk.challenge().unwrap();
+    let with = |n, nonce: &str| signed(&json!({ "id": id(n), "challenge": nonce }));
+    assert_eq!(rejected_for(&office.take(&with(2, "guessed"))), Some(Reason::ClockNotTrusted));
+    assert!(is_accepted(&office.take(&with(3, &nonce))));
+    assert_eq!(office.clerk.may_start(&id(3), Vec::new()), Start::Now);
+    assert_eq!(rejected_for(&office.take(&with(4, &nonce))), Some(Reason::ClockNotTrusted));
+}
+
+#[test]
+fn a_command_that_was_accepted_waits_for_the_clock_after_a_restart_without_one() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 5));
+    clock_is(Clock::Unsynced);
+    let mut office = office.restarted();
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::NotYet);
+    assert!(office.said().iter().all(|(state, _)| !state.is_final()));
+}
+
+#[test]
+fn nothing_issued_before_the_journal_was_recovered_is_carried_out() {
+    clock_is(Clock::Synced);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("journal.jsonl"), "rubbish\n").unwrap();
+    drop(Journal::open(folder.path(), stamp()).unwrap());
+    let mut office = Office::in_folder(folder);
+    assert_eq!(office.clerk.positions("t"), Positions::End);
+    let old = office.take(&issued(1, "valve.close", "A-101", 5));
+    assert_eq!(rejected_for(&old), Some(Reason::Stale), "{old:?}");
+    assert!(is_accepted(&office.take(&issued(2, "valve.close", "A-101", -60))));
+}
+
+#[test]
+fn only_so_many_commands_are_open_at_once() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    for n in 0..u32::try_from(COMMANDS_OPEN_MAX).unwrap() {
+        assert!(is_accepted(&office.take(&issued(n, "read.now", "A-101", 5))), "{n}");
+    }
+    let one_more = office.take(&issued(9999, "read.now", "A-101", 5));
+    assert_eq!(rejected_for(&one_more), Some(Reason::LimitReached));
+    assert_eq!(office.sent().len(), 1);
+}
