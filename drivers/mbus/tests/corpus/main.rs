@@ -166,7 +166,7 @@ const ERRORS: [(&str, Result<&[&str], &str>); 10] = [
         Ok(&[
             "volume 12.565 m3",
             "volume-flow 0.113 m3/h",
-            "unreadable invalid: telegram ends 1 bytes before the data does",
+            "energy invalid: telegram ends 1 bytes before the data does Wh",
         ]),
     ),
     (
