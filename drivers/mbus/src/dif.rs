@@ -17,7 +17,20 @@ pub(crate) struct Dib {
     pub(crate) tariff: u32,
     pub(crate) subunit: u16,
     pub(crate) coding: Coding,
+    /// There are more DIFEs than the standard allows, and what the further ones say is not in here. The block's length and
+    /// the data's are known all the same.
+    pub(crate) overlong: bool,
 }
+
+/// What a block means that says nothing.
+const UNTOLD: Dib = Dib {
+    function: Function::Instantaneous,
+    storage: 0,
+    tariff: 0,
+    subunit: 0,
+    coding: Coding::None,
+    overlong: false,
+};
 
 /// How a record's data is coded, and with that how long it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,33 +49,38 @@ pub(crate) enum Coding {
     Selection,
 }
 
-/// Reads the block at the start of `bytes`; with it comes how many bytes it takes.
-pub(crate) fn split(bytes: &[u8]) -> Result<(Dib, usize), Broken> {
-    let (&dif, mut rest) = bytes.split_first().ok_or(Broken::EndsInDib)?;
-    let mut dib = Dib {
-        function: match dif >> 4 & 3 {
+/// Reads the block at the start of `bytes`, as far as it goes; with it comes how many bytes it takes, or where it stops.
+pub(crate) fn split(bytes: &[u8]) -> (Dib, Result<usize, Broken>) {
+    let mut dib = UNTOLD;
+    let length = dib.fill(bytes);
+    (dib, length)
+}
+
+impl Dib {
+    fn fill(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+        let (&dif, mut rest) = bytes.split_first().ok_or(Broken::EndsInDib)?;
+        // First: the upper bits of a reserved DIF stand for no function.
+        self.coding = coding(dif)?;
+        self.function = match dif >> 4 & 3 {
             0 => Function::Instantaneous,
             1 => Function::Maximum,
             2 => Function::Minimum,
             _ => Function::DuringError,
-        },
-        storage: u64::from(dif >> 6 & 1),
-        tariff: 0,
-        subunit: 0,
-        coding: coding(dif)?,
-    };
-    let (mut last, mut count) = (dif, 0);
-    while last & EXTENSION != 0 {
-        if count == DIFE_MAX {
-            return Err(Broken::TooManyDife);
+        };
+        self.storage = u64::from(dif >> 6 & 1);
+        let (mut last, mut count) = (dif, 0);
+        while last & EXTENSION != 0 {
+            (last, rest) = rest.split_first().map(|(dife, rest)| (*dife, rest)).ok_or(Broken::EndsInDib)?;
+            self.overlong = count == DIFE_MAX;
+            if !self.overlong {
+                self.storage |= u64::from(last & 0x0F) << (1 + 4 * count);
+                self.tariff |= u32::from(last >> 4 & 3) << (2 * count);
+                self.subunit |= u16::from(last >> 6 & 1) << count;
+                count += 1;
+            }
         }
-        (last, rest) = rest.split_first().map(|(dife, rest)| (*dife, rest)).ok_or(Broken::EndsInDib)?;
-        dib.storage |= u64::from(last & 0x0F) << (1 + 4 * count);
-        dib.tariff |= u32::from(last >> 4 & 3) << (2 * count);
-        dib.subunit |= u16::from(last >> 6 & 1) << count;
-        count += 1;
+        Ok(bytes.len() - rest.len())
     }
-    Ok((dib, bytes.len() - rest.len()))
 }
 
 fn coding(dif: u8) -> Result<Coding, Broken> {
@@ -86,7 +104,7 @@ mod tests {
 
     #[test]
     fn every_data_field_has_its_length() {
-        let lengths: Vec<Coding> = (0x00..=0x0E).map(|dif| split(&[dif]).unwrap().0.coding).collect();
+        let lengths: Vec<Coding> = (0x00..=0x0E).map(|dif| split(&[dif]).0.coding).collect();
         use Coding::{Bcd, Integer, None, Real, Selection, Variable};
         assert_eq!(
             lengths,
@@ -108,7 +126,7 @@ mod tests {
                 Bcd(6)
             ]
         );
-        assert_eq!(split(&[0x3F]), Err(Broken::ReservedDif(0x3F)));
+        assert_eq!(split(&[0x7F]), (UNTOLD, Err(Broken::ReservedDif(0x7F))));
     }
 
     #[test]
@@ -116,27 +134,40 @@ mod tests {
         let mut block = vec![0xF4];
         block.extend([0xFF; 9]);
         block.push(0x7F);
-        let (dib, length) = split(&block).unwrap();
+        let (dib, length) = split(&block);
         assert_eq!((dib.storage, dib.tariff, dib.subunit), ((1 << 41) - 1, (1 << 20) - 1, (1 << 10) - 1));
-        assert_eq!((dib.function, length), (Function::DuringError, 11));
+        assert_eq!((dib.function, length), (Function::DuringError, Ok(11)));
     }
 
     #[test]
-    fn an_eleventh_dife_and_a_block_that_breaks_off_are_told_apart() {
+    fn a_block_that_breaks_off_keeps_what_it_has_said() {
+        let (dib, length) = split(&[0x92, 0x90]);
+        assert_eq!((dib.function, dib.tariff, length), (Function::Maximum, 1, Err(Broken::EndsInDib)));
+        assert_eq!(split(&[]), (UNTOLD, Err(Broken::EndsInDib)));
+    }
+
+    #[test]
+    fn an_eleventh_dife_changes_nothing_of_what_ten_have_said_but_is_counted() {
         let mut block = vec![0x84];
         block.extend([0x80; 9]);
-        assert_eq!(split(&block), Err(Broken::EndsInDib));
-        block.push(0x80);
-        assert_eq!(split(&block), Err(Broken::TooManyDife));
-        assert_eq!(split(&[]), Err(Broken::EndsInDib));
+        block.push(0x01);
+        let (ten, length) = split(&block);
+        assert_eq!((ten.storage, ten.overlong, length), (1 << 37, false, Ok(11)));
+        for more in 1..=3 {
+            block[9 + more] |= EXTENSION;
+            block.push(0x7F);
+            let (dib, length) = split(&block);
+            assert_eq!((dib.storage, dib.tariff, dib.subunit), (1 << 37, 0, 0));
+            assert_eq!((dib.overlong, length), (true, Ok(11 + more)));
+        }
     }
 
     #[test]
     fn bits_of_a_dife_land_where_the_standard_puts_them() {
         // Landis+Gyr Ultraheat: the first DIFE gives tariff 1, the second adds 1 << 2.
-        assert_eq!(split(&[0x8C, 0x90, 0x10]).unwrap().0.tariff, 5);
-        assert_eq!(split(&[0x84, 0x8F, 0x0F]).unwrap().0.storage, 510);
-        let (dib, _) = split(&[0x84, 0x80, 0x40]).unwrap();
+        assert_eq!(split(&[0x8C, 0x90, 0x10]).0.tariff, 5);
+        assert_eq!(split(&[0x84, 0x8F, 0x0F]).0.storage, 510);
+        let (dib, _) = split(&[0x84, 0x80, 0x40]);
         assert_eq!((dib.storage, dib.tariff, dib.subunit), (0, 0, 2));
     }
 }

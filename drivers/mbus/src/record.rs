@@ -1,10 +1,10 @@
 //! The data records of a telegram, one after another (EN 13757-3, variable data structure).
 //!
-//! A record says itself how long it is, so behind one that cannot be read nothing is certain any more. What came before
-//! it stands; the rest becomes one value `unreadable`, with the reason and with its bytes. Only a telegram of which not
-//! even the first record can be read is refused.
+//! A record says itself how long it is. One whose length is known costs nobody else anything, whatever is wrong with it;
+//! behind one whose length is not, nothing is certain any more, and the rest of the telegram is that record's. Either way
+//! it becomes an invalid value with its bytes, with the reason, and with as much of its header as could be read. Only
+//! while not even its value information is whole its quantity is `unreadable`.
 
-use weir_meter::Fault;
 use weir_wire::{Content, Quantity, Raw, Value};
 
 use crate::{VifText, data, dif, vif};
@@ -22,21 +22,19 @@ pub(crate) struct Records {
     pub(crate) values: Vec<Value>,
     /// The meter has further telegrams.
     pub(crate) more_follow: bool,
+    /// Why the last value's record has all the rest of the telegram, if it breaks.
+    pub(crate) broken: Option<Broken>,
 }
 
-/// Why a record cannot be read.
+/// Why the length of a record is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Broken {
     #[error("telegram ends inside a data information block")]
     EndsInDib,
-    #[error("more than 10 DIFE")]
-    TooManyDife,
     #[error("DIF {0:02X} is reserved")]
     ReservedDif(u8),
     #[error("telegram ends inside a value information block")]
     EndsInVib,
-    #[error("more than 10 VIFE")]
-    TooManyVife,
     #[error("VIF text of {length} characters with {left} bytes left")]
     TextTooLong { length: usize, left: usize },
     #[error("telegram ends {missing} bytes before the data does")]
@@ -46,10 +44,7 @@ pub(crate) enum Broken {
 }
 
 /// Reads all records.
-///
-/// # Errors
-/// [`Fault::Refused`] when there is something and not even its first record can be read.
-pub(crate) fn read(bytes: &[u8], text_order: VifText) -> Result<Records, Fault> {
+pub(crate) fn read(bytes: &[u8], text_order: VifText) -> Records {
     let mut records = Records::default();
     let mut rest = bytes;
     while let [first, after @ ..] = rest {
@@ -58,58 +53,67 @@ pub(crate) fn read(bytes: &[u8], text_order: VifText) -> Result<Records, Fault> 
             MANUFACTURER | MORE_FOLLOW => {
                 records.more_follow = *first == MORE_FOLLOW;
                 if !after.is_empty() {
-                    records.values.push(opaque(Quantity::ManufacturerSpecific, Content::Opaque, rest));
+                    let tail = Value::new(Quantity::ManufacturerSpecific, Content::Opaque);
+                    records.values.push(Value { raw: Some(Raw(rest.to_vec())), ..tail });
                 }
                 break;
             }
-            _ => match record(rest, text_order) {
-                Ok((value, length)) => {
-                    records.values.push(value);
-                    rest = rest.get(length..).unwrap_or_default();
+            _ => {
+                let (value, length) = record(rest, text_order);
+                records.values.push(value);
+                match length {
+                    Ok(length) => rest = rest.get(length..).unwrap_or_default(),
+                    Err(broken) => {
+                        records.broken = Some(broken);
+                        break;
+                    }
                 }
-                Err(broken) if records.values.is_empty() => {
-                    return Err(Fault::refused(format!("first record cannot be read: {broken}")));
-                }
-                Err(broken) => {
-                    let why = Content::Invalid(broken.to_string());
-                    records.values.push(opaque(Quantity::Unreadable, why, rest));
-                    break;
-                }
-            },
+            }
         }
     }
-    Ok(records)
+    records
 }
 
-fn opaque(quantity: Quantity, content: Content, bytes: &[u8]) -> Value {
-    Value { raw: Some(Raw(bytes.to_vec())), ..Value::new(quantity, content) }
+/// Reads the record at the start of `bytes`, as far as it goes; with it comes how many bytes it takes, or why it has them
+/// all.
+fn record(bytes: &[u8], text_order: VifText) -> (Value, Result<usize, Broken>) {
+    let mut value = Value::new(Quantity::Unreadable, Content::Opaque);
+    let length = fill(&mut value, bytes, text_order);
+    if let Err(broken) = &length {
+        value.content = Content::Invalid(broken.to_string());
+    }
+    let own = length.as_ref().map_or(bytes, |length| bytes.get(..*length).unwrap_or_default());
+    value.raw = Some(Raw(own.to_vec()));
+    (value, length)
 }
 
-/// Reads the record at the start of `bytes`; with it comes how many bytes it takes.
-fn record(bytes: &[u8], text_order: VifText) -> Result<(Value, usize), Broken> {
+/// Puts into `value` what the record says, until it breaks.
+fn fill(value: &mut Value, bytes: &[u8], text_order: VifText) -> Result<usize, Broken> {
     let after = |length: usize| bytes.get(length..).unwrap_or_default();
-    let (dib, mut length) = dif::split(bytes)?;
+    let (dib, dib_length) = dif::split(bytes);
+    value.function = dib.function;
+    value.storage = dib.storage;
+    value.tariff = dib.tariff;
+    value.subunit = dib.subunit;
+    let mut length = dib_length?;
     let (vib, vib_length) = vif::split(after(length), text_order)?;
     length += vib_length;
-    let (datum, data_length) = data::split(dib.coding, after(length))?;
-    length += data_length;
     let meaning = vib.meaning();
-    let content = meaning.content(&datum);
-    let value = Value {
-        unit: meaning.unit.filter(|_| !matches!(content, Content::Text(ref text) if !is_numeric(text))),
-        quantity: meaning.quantity,
-        name: None,
-        content,
-        function: dib.function,
-        storage: dib.storage,
-        tariff: dib.tariff,
-        subunit: dib.subunit,
-        raw: bytes.get(..length).map(|bytes| Raw(bytes.to_vec())),
-    };
-    Ok((value, length))
+    value.quantity = meaning.quantity.clone();
+    value.unit = meaning.unit.clone();
+    let (datum, data_length) = data::split(dib.coding, after(length))?;
+    value.content =
+        if dib.overlong { Content::Invalid("more than 10 DIFE".into()) } else { meaning.content(&datum) };
+    if matches!(value.content, Content::Text(ref text) if !is_numeric(text)) {
+        value.unit = None;
+    }
+    Ok(length + data_length)
 }
 
 /// Whether a text is a number of more digits than a number holds: such a one keeps its unit.
 fn is_numeric(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || b"-.e".contains(&byte))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,11 @@
 //! The application layer: what the CI field announces (EN 13757-3 and -7), and from it an [`Answer`].
 //!
 //! Two kinds of telegram are refused although their checksum is right: those in which the meter says no (application
-//! error), and those that cannot be used (encrypted without its key, mode 2, unknown). Encrypted records are never guessed
+//! error), and those that cannot be used (encrypted without its key, mode 2, unknown, without a header and without a
+//! record of which could be told what it is). Encrypted records are never guessed
 //! at: a poll of such a meter is refused with the security mode, instead of a reading that looks like one and holds nothing.
+
+use std::borrow::Cow;
 
 use weir_meter::{Answer, Fault, Recognised};
 use weir_wire::{Content, Identity, Quantity, Raw, Status, Value};
@@ -62,7 +65,14 @@ fn announced(
             with_records(&header, &protection(options.meter), options)
         }
         0x78 => {
-            let Records { values, more_follow } = record::read(data, options.vif_text)?;
+            let records = record::read(data, options.vif_text);
+            // Without a header there is nothing else that the telegram could tell.
+            if let ([Value { quantity: Quantity::Unreadable, .. }], Some(broken)) =
+                (records.values.as_slice(), &records.broken)
+            {
+                return Err(Fault::refused(format!("no record can be read: {broken}")));
+            }
+            let Records { values, more_follow, .. } = records;
             Ok(Telegram { values, more_follow, ..Telegram::default() })
         }
         0x73 => {
@@ -83,8 +93,14 @@ fn with_records(
     protection: &Protection<'_>,
     options: &Options,
 ) -> Result<Telegram, Fault> {
-    let records = security::open(header, protection)?;
-    let Records { values, more_follow } = record::read(&records, options.vif_text)?;
+    let opened = security::open(header, protection)?;
+    let records = record::read(&opened, options.vif_text);
+    // In plain, the meter's identity and state stand whatever its records are. But what was decrypted with another meter's
+    // address looks right but for the first record (mode 5: the address is part of the start value alone).
+    if let (Cow::Owned(_), [_], Some(broken)) = (&opened, records.values.as_slice(), &records.broken) {
+        return Err(Fault::refused(format!("first record cannot be read when decrypted: {broken}")));
+    }
+    let Records { values, more_follow, .. } = records;
     Ok(Telegram { identity: Identity::default(), status: header.status.clone(), values, more_follow })
 }
 

@@ -5,7 +5,7 @@ use weir_wire::{Content, Medium, Quantity, Unit};
 use crate::data::{self, Datum, Sign};
 use crate::dif::EXTENSION;
 use crate::record::Broken;
-use crate::vife::{Effect, duration_unit, effect};
+use crate::vife::{Effect, duration_unit, effect, reported_error};
 use crate::{VifText, header, moment};
 
 mod table;
@@ -23,6 +23,8 @@ pub(crate) struct Vib {
     codes: Vec<u8>,
     /// The text of a plain-text VIF.
     text: Option<String>,
+    /// There are more VIFEs than the standard allows; the further ones are not in `codes`.
+    overlong: bool,
 }
 
 /// What a block means.
@@ -48,7 +50,7 @@ enum Reading {
 /// Reads the block at the start of `bytes`; with it comes how many bytes it takes.
 pub(crate) fn split(bytes: &[u8], text_order: VifText) -> Result<(Vib, usize), Broken> {
     let (&vif, mut rest) = bytes.split_first().ok_or(Broken::EndsInVib)?;
-    let mut vib = Vib { codes: vec![vif], text: None };
+    let mut vib = Vib { codes: vec![vif], text: None, overlong: false };
     if vif & !EXTENSION == PLAIN_TEXT {
         // The text follows the VIF itself and the VIFEs follow the text: so Elvaco's meters do it.
         let (&length, after) = rest.split_first().ok_or(Broken::EndsInVib)?;
@@ -59,38 +61,41 @@ pub(crate) fn split(bytes: &[u8], text_order: VifText) -> Result<(Vib, usize), B
     }
     let mut last = vif;
     while last & EXTENSION != 0 {
-        if vib.codes.len() > VIFE_MAX {
-            return Err(Broken::TooManyVife);
-        }
         (last, rest) = rest.split_first().map(|(vife, rest)| (*vife, rest)).ok_or(Broken::EndsInVib)?;
-        vib.codes.push(last);
+        vib.overlong = vib.codes.len() > VIFE_MAX;
+        if !vib.overlong {
+            vib.codes.push(last);
+        }
     }
     Ok((vib, bytes.len() - rest.len()))
 }
 
 impl Vib {
-    /// What the block means: what its true VIF measures, changed by each VIFE in turn.
+    /// What the block means: what its true VIF measures, changed by each VIFE in turn. An error that the meter reports
+    /// stands whatever else is known or not.
     pub(crate) fn meaning(&self) -> Meaning {
-        let (known, mut extensions) = match (&self.text, self.codes.as_slice()) {
+        if self.overlong {
+            return Meaning { error: Some("more than 10 VIFE"), ..self.unknown() };
+        }
+        let (known, extensions) = match (&self.text, self.codes.as_slice()) {
             (Some(text), [_, rest @ ..]) => (Some(text::meaning(text)), rest),
             (_, codes) => table::look_up(codes),
         };
-        let Some(mut meaning) = known else { return self.unknown() };
-        while let [vife, rest @ ..] = extensions {
-            if !self.apply(&effect(*vife), &mut meaning) {
-                return self.unknown();
-            }
-            extensions = rest;
-        }
-        meaning
+        let meaning = known.and_then(|known| self.changed(known, extensions));
+        Meaning { error: reported_error(extensions), ..meaning.unwrap_or_else(|| self.unknown()) }
+    }
+
+    /// The meaning after each VIFE; `None` when nothing is certain any more.
+    fn changed(&self, mut meaning: Meaning, extensions: &[u8]) -> Option<Meaning> {
+        let is_certain = extensions.iter().all(|vife| self.apply(&effect(*vife), &mut meaning));
+        is_certain.then_some(meaning)
     }
 
     /// False when nothing is certain any more.
     fn apply(&self, effect: &Effect, meaning: &mut Meaning) -> bool {
         match effect {
-            Effect::Neutral => {}
+            Effect::Neutral | Effect::Error(_) => {}
             Effect::Scale(exponent) => meaning.exponent += exponent,
-            Effect::Error(error) => meaning.error = Some(error),
             Effect::Forward => meaning.quantity = self.one_way(&meaning.quantity, true),
             Effect::Reverse => meaning.quantity = self.one_way(&meaning.quantity, false),
             Effect::Qualifies => meaning.quantity = self.raw_name(),

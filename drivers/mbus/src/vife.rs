@@ -58,6 +58,15 @@ pub(crate) fn effect(vife: u8) -> Effect {
     }
 }
 
+/// The error that the meter reports in these VIFEs, as far as their meaning is certain.
+pub(crate) fn reported_error(extensions: &[u8]) -> Option<&'static str> {
+    let effects = extensions.iter().map(|vife| effect(*vife));
+    effects.take_while(|effect| *effect != Effect::Unknown).find_map(|effect| match effect {
+        Effect::Error(error) => Some(error),
+        _ => None,
+    })
+}
+
 /// The unit that the two low bits of a code for a duration stand for.
 pub(crate) fn duration_unit(code: u8) -> Unit {
     match code & 3 {
@@ -91,3 +100,6 @@ fn error(code: u8) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

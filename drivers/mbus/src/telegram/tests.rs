@@ -101,17 +101,30 @@ fn what_the_meter_refuses_is_told_in_the_standards_words() {
 }
 
 #[test]
-fn a_break_keeps_what_came_before_it_and_shows_the_rest() {
-    let answer = decode(&telegram(0x72, &[&HEADER, &[0x01, 0x13, 0x05, 0x2F, 0x04, 0x13, 0x01]])).unwrap();
-    assert_eq!(cubic_metres(&answer.values[0]).as_deref(), Some("0.005"));
-    let rest = &answer.values[1];
-    assert_eq!((&rest.quantity, &rest.raw), (&Quantity::Unreadable, &Some(Raw(vec![0x04, 0x13, 0x01]))));
-    assert_eq!(rest.content, Content::Invalid("telegram ends 3 bytes before the data does".into()));
-    assert_eq!(
-        fault(0x72, &[&HEADER, &[0x04, 0x13, 0x01]]),
-        "refused: first record cannot be read: telegram ends 3 bytes before the data does"
-    );
+fn a_first_record_that_cannot_be_read_leaves_the_meter_its_answer() {
+    for first in [&[0x04, 0x13, 0x01][..], &[0x3F, 0x13], &[0x84], &[0x04, 0x93]] {
+        let answer = decode(&telegram(0x72, &[&HEADER, first])).unwrap();
+        assert_eq!(answer.identity.number.as_deref(), Some("12345678"));
+        assert_eq!(answer.status.battery_low, Some(true));
+        assert_eq!(answer.values.len(), 1);
+        assert_eq!(answer.values[0].raw, Some(Raw(first.to_vec())));
+        assert!(matches!(answer.values[0].content, Content::Invalid(_)));
+        assert_eq!(decode(&telegram(0x7A, &[&HEADER[8..], first])).unwrap().values, answer.values);
+    }
     assert_eq!(decode(&telegram(0x72, &[&HEADER])).unwrap().values, []);
+}
+
+#[test]
+fn only_a_telegram_of_which_nothing_can_be_told_is_refused() {
+    assert_eq!(fault(0x78, &[&[0x3F, 0x13]]), "refused: no record can be read: DIF 3F is reserved");
+    assert_eq!(
+        fault(0x78, &[&[0x04, 0x93]]),
+        "refused: no record can be read: telegram ends inside a value information block"
+    );
+    let quantity = |records: &[u8]| decode(&telegram(0x78, &[records])).unwrap().values[0].quantity.clone();
+    assert_eq!(quantity(&[0x04, 0x13, 0x01]), Quantity::Volume);
+    assert_eq!(quantity(&[0x01, 0x13, 0x01, 0x3F]), Quantity::Volume);
+    assert_eq!(decode(&telegram(0x78, &[])).unwrap().values, []);
 }
 
 #[test]

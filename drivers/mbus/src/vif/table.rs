@@ -115,3 +115,6 @@ fn extension_fb(code: u8) -> Option<Meaning> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -161,6 +161,18 @@ fn a_record_error_stands_in_for_the_value() {
     assert_eq!(shown(&[0x93, 0x15]), "volume invalid: no data available m3");
     assert_eq!(shown(&[0x93, 0x16]), "volume invalid: data overflow m3");
     assert_eq!(shown(&[0x93, 0xF4, 0x18]), "volume invalid: data error m3");
+    for (codes, expected) in [
+        (&[0x93, 0x95, 0x49][..], "vif:939549 invalid: no data available"),
+        (&[0x93, 0x95, 0x5A], "vif:93955A invalid: no data available h"),
+        (&[0x93, 0x95, 0xFC, 0x01], "vif:9395FC01 invalid: no data available"),
+        (&[0xFD, 0xBB, 0x15], "vif:FDBB15 invalid: no data available"),
+        // Behind these nothing is certain, and so no error either.
+        (&[0x93, 0xFC, 0x15], "vif:93FC15 12345678"),
+        (&[0x93, 0xFF, 0x15], "vif:93FF15 12345678"),
+        (&[0xFF, 0x15], "vif:FF15 12345678"),
+    ] {
+        assert_eq!(shown(codes), expected, "{codes:02X?}");
+    }
 }
 
 #[test]
@@ -179,7 +191,10 @@ fn blocks_that_break_off_or_never_end() {
     let mut ten = vec![0xF4; 10];
     ten.push(0x74);
     assert_eq!(split(&ten, VifText::Auto).unwrap().1, 11);
-    assert_eq!(split(&[0xF4; 12], VifText::Auto), Err(Broken::TooManyVife));
+    assert_eq!(split(&[0xF4; 12], VifText::Auto), Err(Broken::EndsInVib));
+    let mut eleven = vec![0x93; 11];
+    eleven.push(0x74);
+    assert_eq!(shown(&eleven), "vif:9393939393939393939393 invalid: more than 10 VIFE");
 }
 
 #[test]

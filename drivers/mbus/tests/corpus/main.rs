@@ -1,18 +1,22 @@
-//! The telegrams of real meters in `../shared/corpus/mbus` (from libmbus, BSD licence), each record of them compared with
-//! what libmbus makes of it.
+//! The telegrams of real meters (from libmbus, BSD licence), each record of them compared with what libmbus makes of it.
+//!
+//! They are in `mbus/frames` and `mbus/errors` of the corpus: `../shared/corpus` as the repository sees it, or where
+//! `WEIR_CORPUS` says. Without a corpus nothing is compared, which is said, or fails with `WEIR_REQUIRE=all`.
 //!
 //! libmbus is a witness, not the judge: where we differ on purpose, the record stands in [`DIFFERENCES`] with the reason
 //! and with what we say. Nothing else may differ, and nothing may stand there that does not differ.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops where it fails")]
 
 mod differences;
+#[path = "../../../../tests/harness/not_run.rs"]
+mod not_run;
 mod reference;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use differences::DIFFERENCES;
+use not_run::{NotRun, require, require_or_say};
 use reference::Reference;
 use weir_mbus::Options;
 use weir_meter::Fault;
@@ -23,21 +27,43 @@ fn decode(telegram: &[u8]) -> Result<Answer, Fault> {
     weir_mbus::decode(telegram, &Options::default())
 }
 
-/// The corpus, or `None` after saying that the test does not run.
+/// A folder of the corpus, or `None` after saying that the test does not run.
 fn corpus(folder: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus/mbus").join(folder);
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let corpus = std::env::var_os("WEIR_CORPUS").unwrap_or_else(|| "../shared/corpus".into());
+    require("M-Bus corpus", found(&repository, Path::new(&corpus), folder))
+}
+
+/// The folder in the corpus at this path, which is the repository's where it is not absolute.
+fn found(repository: &Path, corpus: &Path, folder: &str) -> Result<PathBuf, NotRun> {
+    let path = repository.join(corpus).join("mbus").join(folder);
     if path.is_dir() {
-        return Some(path);
+        return Ok(path);
     }
-    assert!(
-        std::env::var("WEIR_REQUIRE").as_deref() != Ok("all"),
-        "{} is missing, and WEIR_REQUIRE=all wants every test to run",
-        path.display()
-    );
-    // Past `eprintln!`, whose output the test runner hides when a test passes.
-    let mut past_the_runner = std::io::stderr();
-    writeln!(past_the_runner, "NOT RUN: M-Bus corpus: {} is missing", path.display()).unwrap();
-    None
+    Err(NotRun::because(format!("{} is missing (WEIR_CORPUS says where the corpus is)", path.display())))
+}
+
+#[test]
+fn a_corpus_is_looked_for_where_it_is_said_to_be_and_missed_by_name() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let why = |corpus: &str| found(here, Path::new(corpus), "frames").unwrap_err().why;
+    assert!(why("nowhere").starts_with(&*here.join("nowhere/mbus/frames").to_string_lossy()));
+    assert!(why("/nowhere").starts_with("/nowhere/mbus/frames is missing"), "an absolute path stands alone");
+    let folder = std::env::temp_dir().join(format!("weir-corpus-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("mbus/frames")).unwrap();
+    let there = found(here, &folder, "frames");
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(there, Ok(folder.join("mbus/frames")));
+}
+
+#[test]
+fn what_is_missing_is_said_and_fails_where_everything_is_to_run() {
+    let mut said = Vec::new();
+    let missing = || Err::<PathBuf, _>(NotRun::because("it is not here"));
+    assert_eq!(require_or_say("M-Bus corpus", missing(), false, &mut said), None);
+    assert_eq!(said, b"NOT RUN: M-Bus corpus: it is not here\n");
+    let all = std::panic::catch_unwind(|| require_or_say("M-Bus corpus", missing(), true, &mut Vec::new()));
+    assert!(all.is_err());
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -166,7 +192,7 @@ const ERRORS: [(&str, Result<&[&str], &str>); 10] = [
         Ok(&[
             "volume 12.565 m3",
             "volume-flow 0.113 m3/h",
-            "unreadable invalid: telegram ends 1 bytes before the data does",
+            "energy invalid: telegram ends 1 bytes before the data does Wh",
         ]),
     ),
     (
