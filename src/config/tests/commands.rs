@@ -142,7 +142,7 @@ fn what_is_wrong_with_the_rest_is_told_all_at_once() {
         assert!(told.contains(expected.as_str()), "{expected} in {told}");
     }
     for (meter, fault) in [
-        ("valve = \"locked-closed\"", "`valve` cannot be \"locked-closed\" | did you mean \"locked-open\"?"),
+        ("valve = \"locked-closed\"", "`valve` cannot be \"locked-closed\" | write \"locked-open\""),
         ("identity_check = false", "`identity_check` must be a string"),
         ("identity_check = \"no\"", "`identity_check` cannot be \"no\""),
     ] {
