@@ -204,7 +204,11 @@ fn told(line: &Line) -> String {
             }
         }
         Entry::Duplicate { detail, .. } => text += &format!("duplicate: {detail}\n"),
-        Entry::Checkpoint(_) | Entry::Refused { .. } | Entry::Positions { .. } | Entry::ClockTrusted => {}
+        Entry::Checkpoint(_)
+        | Entry::Refused { .. }
+        | Entry::Positions { .. }
+        | Entry::ClockTrusted
+        | Entry::DamageTold => {}
     }
     text
 }

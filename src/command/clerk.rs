@@ -26,7 +26,7 @@ use super::closings::Closings;
 use super::config::Rules;
 use super::desk::{End, Origin, Positions, Reception};
 use super::execute::Deadline;
-use super::journal::{Digest, Entry, Journal, Phase, Recovery, Stamp};
+use super::journal::{Digest, Entry, Journal, Phase, Stamp};
 use super::refusals::Refusals;
 use super::stop_switch::StopSwitch;
 use super::teller::{Tell, Teller};
@@ -99,6 +99,11 @@ impl<C: Crew> Clerk<C> {
 
     /// Takes up what an earlier start has left: outcomes that are not known to be told, commands without an end.
     pub(super) fn resume(&mut self) {
+        if let Some(damage) = self.journal.state().damage().cloned() {
+            tracing::error!(detail = damage.detail, "the journal of commands was damaged");
+            let what = What::JournalLost { detail: damage.detail, lost: damage.lost };
+            self.teller.tell(Tell::JournalLost(event::now(what)));
+        }
         for (sequence, outcome) in self.journal.state().untold() {
             self.teller.tell(Tell::Outcome { sequence, outcome });
         }
@@ -229,14 +234,13 @@ impl<C: Crew> Clerk<C> {
     fn may(&self, verified: &Verified) -> Result<(), Denial> {
         let state = self.journal.state();
         let command = &verified.command;
-        let is_before_recovery = match state.recovery() {
-            Recovery::Never => false,
-            Recovery::At(at) => command.issued_at <= at,
-            // A challenge of this start is younger than the recovery.
-            Recovery::Unknown => !verified.by_challenge,
-        };
-        if is_before_recovery {
-            let detail = "issued before the journal of commands was recovered".to_owned();
+        // The signer's clock may be ahead. A challenge of this start is younger than the journal.
+        let began = state.began().and_then(|at| at.checked_add(self.rules.skew).ok());
+        if !verified.by_challenge && began.is_none_or(|at| command.issued_at <= at) {
+            let detail = match began {
+                Some(at) => format!("the journal of commands knows nothing before {at}"),
+                None => "it is not known when the journal of commands was begun".to_owned(),
+            };
             return Err(Denial { reason: Reason::Stale, detail });
         }
         if state.unfinished().count() >= COMMANDS_OPEN_MAX {
@@ -431,6 +435,11 @@ impl<C: Crew> Clerk<C> {
         self.journal.told(sequence);
     }
 
+    /// That the journal was damaged is in the outbox.
+    pub(super) fn damage_told(&mut self) {
+        self.write(Entry::DamageTold);
+    }
+
     /// A nonce for publication.
     pub(super) fn challenge(&mut self) -> Option<String> {
         self.challenges.renew()
@@ -461,7 +470,7 @@ impl<C: Crew> Clerk<C> {
 
     /// A second has passed.
     pub(super) fn tick(&mut self) {
-        if self.journal.state().recovery() == Recovery::Unknown && stamp().clock == Clock::Synced {
+        if self.journal.state().began().is_none() && stamp().clock == Clock::Synced {
             self.write(Entry::ClockTrusted);
         }
         self.journal_positions();

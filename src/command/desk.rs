@@ -28,6 +28,8 @@ pub(super) enum Ask {
     Finish { id: String, end: End, reply: oneshot::Sender<()> },
     /// An outcome is in the outbox.
     Told { sequence: u64 },
+    /// That the journal was damaged is in the outbox.
+    DamageTold,
     /// A new nonce is to be published.
     Challenge { reply: oneshot::Sender<Option<String>> },
     /// From where a topic is read.

@@ -59,7 +59,6 @@ use jiff::tz::TimeZone;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
 use weir_wire::Command;
-use weir_wire::stored::{Record, What};
 
 pub use config::{Config, Rules};
 pub use desk::{Desk, Origin, Reception};
@@ -69,8 +68,7 @@ use self::authorise::Expected;
 use self::clerk::{Clerk, Crew};
 use self::desk::Ask;
 use self::execute::{Deadline, Site};
-use self::journal::{Journal, Opened};
-use crate::event;
+use self::journal::Journal;
 use crate::limits::{CLERK_ASKED_MAX, CLERK_TICK, COMMAND_STOP_MAX};
 use crate::line;
 use crate::outbox::Outbox;
@@ -110,14 +108,7 @@ pub fn start(
     lines: &[line::Handle],
     outbox: &Outbox,
 ) -> Result<Handle, StartError> {
-    let Opened { journal, damage, .. } = Journal::open(&config.directory, clerk::stamp())?;
-    if let Some(damage) = damage {
-        tracing::error!(detail = damage.detail, "the journal of commands was damaged");
-        let lost = Record::Event(event::now(What::JournalLost { detail: damage.detail, lost: damage.lost }));
-        // Not waited for: the disk may be full.
-        let outbox = outbox.clone();
-        tokio::spawn(async move { outbox.tell(&lost).await });
-    }
+    let journal = Journal::open(&config.directory, clerk::stamp())?;
     let (asks, mut asked) = mpsc::channel(CLERK_ASKED_MAX);
     let desk = Desk(asks);
     let teller = teller::start(outbox.clone(), desk.clone());
@@ -188,6 +179,7 @@ fn serve<C: Crew>(mut clerk: Clerk<C>, asked: &mut mpsc::Receiver<Ask>, pulse: &
             Ask::Note { id, what, exchanges, reply } => answer(reply, clerk.note(&id, what, exchanges)),
             Ask::Finish { id, end, reply } => answer(reply, clerk.finish(&id, end)),
             Ask::Told { sequence } => clerk.told(sequence),
+            Ask::DamageTold => clerk.damage_told(),
             Ask::Challenge { reply } => answer(reply, clerk.challenge()),
             Ask::Positions { topic, reply } => answer(reply, clerk.positions(&topic)),
             Ask::Begin { topic, offsets, reply } => answer(reply, clerk.begin(&topic, &offsets)),

@@ -19,8 +19,10 @@ use crate::outbox::{AppendError, Outbox};
 pub(super) enum Tell {
     /// An outcome, with the sequence of the journal's entry that says so.
     Outcome { sequence: u64, outcome: Outcome },
-    /// An event.
+    /// An event that is worth no waiting.
     Event(Event),
+    /// The event that says that the journal was damaged.
+    JournalLost(Event),
 }
 
 /// The clerk's end.
@@ -60,16 +62,19 @@ pub(super) fn start(outbox: Outbox, desk: Desk) -> Teller {
     let told = Arc::clone(&waiting);
     tokio::spawn(async move {
         while let Some(tell) = incoming.recv().await {
-            let (record, sequence) = match tell {
-                Tell::Outcome { sequence, outcome } => (Record::Outcome(outcome), Some(sequence)),
+            let (record, then) = match tell {
+                Tell::Outcome { sequence, outcome } => {
+                    (Record::Outcome(outcome), Some(Ask::Told { sequence }))
+                }
                 Tell::Event(event) => (Record::Event(event), None),
+                Tell::JournalLost(event) => (Record::Event(event), Some(Ask::DamageTold)),
             };
-            if !put(&outbox, &record).await {
+            if !put(&outbox, &record, then.is_some()).await {
                 return;
             }
             told.fetch_sub(1, Ordering::AcqRel);
-            if let Some(sequence) = sequence {
-                let _ = desk.0.send(Ask::Told { sequence }).await;
+            if let Some(then) = then {
+                let _ = desk.0.send(then).await;
             }
         }
     });
@@ -77,7 +82,7 @@ pub(super) fn start(outbox: Outbox, desk: Desk) -> Teller {
 }
 
 /// Until it is stored. `false` when the outbox is closed.
-async fn put(outbox: &Outbox, record: &Record) -> bool {
+async fn put(outbox: &Outbox, record: &Record, until_stored: bool) -> bool {
     loop {
         let error = match outbox.append(record).await {
             Ok(receipt) => match receipt.await {
@@ -87,7 +92,7 @@ async fn put(outbox: &Outbox, record: &Record) -> bool {
             },
             Err(_) => return false,
         };
-        if matches!(record, Record::Event(_)) {
+        if !until_stored {
             // The counts in it are journalled; an outcome behind it must not wait.
             tracing::warn!(%error, "event not stored");
             return true;

@@ -113,7 +113,11 @@ impl Entry {
             | Self::Step { id, .. }
             | Self::Finished { id, .. }
             | Self::Duplicate { id, .. } => Some(id),
-            Self::Checkpoint(_) | Self::Refused { .. } | Self::Positions { .. } | Self::ClockTrusted => None,
+            Self::Checkpoint(_)
+            | Self::Refused { .. }
+            | Self::Positions { .. }
+            | Self::ClockTrusted
+            | Self::DamageTold => None,
         }
     }
 }

@@ -133,8 +133,10 @@ pub enum Entry {
         /// Partitions, each with the next offset.
         partitions: Vec<(i32, i64)>,
     },
-    /// The clock can be trusted for the first time since the journal was lost.
+    /// The clock can be trusted for the first time since the journal was begun.
     ClockTrusted,
+    /// That the journal was damaged is in the outbox.
+    DamageTold,
 }
 
 /// All that the lines before come to.

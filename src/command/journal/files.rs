@@ -94,7 +94,12 @@ pub(super) fn each_line(
         if length == 0 {
             return Ok(Some(End::Whole));
         }
-        let Some(text) = bytes.strip_suffix(b"\n") else { return Ok(Some(End::Torn)) };
+        let Some(text) = bytes.strip_suffix(b"\n") else {
+            // A write is torn in front of its end. A whole line whose end is spoilt was flushed, and somebody acted on it.
+            let is_spoilt = bytes.split_last().is_some_and(|(_, line)| decode(line, before).is_ok());
+            let end = if is_spoilt { End::Broken(Break::Form) } else { End::Torn };
+            return Ok(Some(end));
+        };
         let expected = last.map(|last: u64| last + 1);
         let line = decode(text, before).and_then(|(line, hash)| match expected {
             Some(expected) if expected != line.sequence => {

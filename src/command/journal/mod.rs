@@ -6,6 +6,7 @@
 //! - What [`Journal::append`] has returned is on flash, whole. On an error nothing of it is there; where even that cannot
 //!   be had, the journal is poisoned and takes no more.
 //! - A torn last line, which a power cut leaves, was never told to anybody, and is cut off.
+//! - Nothing that was issued before a journal was begun, or begun anew, is carried out ([`State::began`]).
 //! - Any other damage is found: the chain is cut at the break, the damaged file kept aside, and what the lost lines may
 //!   have said is assumed where that is the safe side (see [`State`]).
 //!
@@ -39,10 +40,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
 
 pub use audit::{Audit, AuditError, audit, history, lines};
 pub use entry::{Break, Checkpoint, Digest, Entry, Line, Stamp, Why};
-pub use state::{Open, Phase, Recovery, Seen, State};
+pub use state::{Open, Phase, Seen, State};
 
 use crate::limits::{JOURNAL_BYTES_MAX, JOURNAL_FILES_MAX};
 use files::{CURRENT, Replay};
@@ -85,17 +87,8 @@ impl Medium for File {
     }
 }
 
-/// What opening gives.
-#[derive(Debug)]
-pub struct Opened {
-    /// The journal.
-    pub journal: Journal,
-    /// What was lost.
-    pub damage: Option<Damage>,
-}
-
 /// What was found damaged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     /// Where, and what, and where it is kept.
     pub detail: String,
@@ -134,8 +127,8 @@ impl Journal {
     /// Opens the journal in this directory, which is made where it is missing.
     ///
     /// # Errors
-    /// See [`OpenError`]. Damage is none.
-    pub fn open(directory: &Path, now: Stamp) -> Result<Opened, OpenError> {
+    /// See [`OpenError`]. Damage is none: see [`State::damage`].
+    pub fn open(directory: &Path, now: Stamp) -> Result<Self, OpenError> {
         let io_error = |path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
@@ -145,32 +138,39 @@ impl Journal {
         let path = directory.join(CURRENT);
         let found = files::read(&path).map_err(io_error(&path))?;
         let older = files::older(directory).map_err(io_error(directory))?;
-        let (mut replay, why, damage) = match found {
-            Some(replay) if replay.damage.is_none() => (replay, None, None),
+        let (mut replay, why) = match found {
+            Some(replay) if replay.damage.is_none() => (replay, None),
             Some(replay) => {
                 let kept = files::set_aside(directory, replay.sequence).map_err(io_error(&path))?;
-                let detail = format!(
-                    "{CURRENT}, line {}: {}; kept as {kept}",
-                    replay.lines + 1,
-                    replay.damage.as_ref().map_or_else(String::new, ToString::to_string)
-                );
+                let what = replay.damage.as_ref().map_or_else(String::new, ToString::to_string);
+                let detail = format!("{CURRENT}, line {}: {what}; kept as {kept}", replay.lines + 1);
                 let damage = Damage { detail, lost: replay.lost };
-                (replay, Some(Why::Recovered), Some(damage))
+                // Without its first line a file says nothing of what was before it; the one before does.
+                let before = if replay.lines == 0 { older.last() } else { None };
+                let replay = match before {
+                    Some(last) => files::read(last).map_err(io_error(last))?.unwrap_or_default(),
+                    None => replay,
+                };
+                (replay, Some((Why::Recovered, Some(damage))))
             }
             None => match older.last() {
-                None => (Replay::default(), Some(Why::FirstStart), None),
+                None => (Replay::default(), Some((Why::FirstStart, None))),
                 Some(last) => {
                     let replay = files::read(last).map_err(io_error(last))?.unwrap_or_default();
                     let damage = Damage { detail: format!("{CURRENT} is gone"), lost: None };
-                    (replay, Some(Why::Recovered), Some(damage))
+                    (replay, Some((Why::Recovered, Some(damage))))
                 }
             },
         };
-        if why == Some(Why::Recovered) {
-            replay.state.recover(now);
+        let begin = why.map(|(why, damage)| {
+            match damage {
+                Some(damage) => replay.state.recover(now, damage),
+                None => replay.state.begin(now),
+            }
             // Whatever the chain was, it has ended.
             replay.hash = Digest::default();
-        }
+            why
+        });
         let (length, began_at) = (replay.length, replay.began_at);
         let mut journal = Self {
             directory: directory.to_owned(),
@@ -183,7 +183,7 @@ impl Journal {
             poisoned: None,
             _lock: lock,
         };
-        match why {
+        match begin {
             Some(why) => journal.begin_file(why, now).map_err(io_error(&path))?,
             None => {
                 let mut file = File::options().append(true).open(&path).map_err(io_error(&path))?;
@@ -192,7 +192,7 @@ impl Journal {
                 journal.medium = Box::new(file);
             }
         }
-        Ok(Opened { journal, damage })
+        Ok(journal)
     }
 
     /// What it comes to.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use weir_wire::stored::Outcome;
 use weir_wire::{Action, Clock, Command, CommandState, Observed, Reason};
 
+use super::Damage;
 use super::entry::{Digest, Entry, Line, Stamp};
 use crate::limits::{CLOSINGS_MAX, SEEN_KEPT, SEEN_MAX};
 
@@ -23,11 +24,13 @@ pub struct State {
     /// By meter, when the latest valve command that was accepted was issued.
     last_valve: BTreeMap<String, Timestamp>,
     /// When valves were closed, or were to be, of the last day.
-    closings: VecDeque<Timestamp>,
+    closings: VecDeque<Stamp>,
     /// By topic and partition, the next offset.
     positions: BTreeMap<String, BTreeMap<i32, i64>>,
-    /// When the journal was recovered after damage.
-    recovered: Option<Stamp>,
+    /// When the journal was begun, or begun anew after damage: what was issued before may have been carried out.
+    began: Option<Stamp>,
+    /// Damage that is not known to have been told.
+    damage: Option<Damage>,
     /// Ids have been forgotten of commands that were valid up to here.
     forgotten_before: Option<Timestamp>,
     told: u64,
@@ -89,6 +92,8 @@ pub struct Open {
     pub kid: String,
     /// How far it has come.
     pub phase: Phase,
+    /// The sequence of the line that accepted it.
+    sequence: u64,
 }
 
 impl Seen {
@@ -119,22 +124,17 @@ impl Seen {
     }
 }
 
-/// What is known of a recovery of the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Recovery {
-    /// There was none.
-    Never,
-    /// When it was.
-    At(Timestamp),
-    /// There was one, and the clock has not been trusted since.
-    Unknown,
-}
-
 impl State {
     /// What it comes to with this line.
     pub(super) fn take(&mut self, line: &Line) {
         self.told = self.told.max(line.told);
         let stamp = line.stamp();
+        if stamp.clock == Clock::Synced {
+            // What was dated by a clock that showed anything was no later than now.
+            let undated =
+                self.closings.iter_mut().chain(&mut self.began).filter(|was| was.clock != Clock::Synced);
+            undated.for_each(|was| *was = stamp);
+        }
         match &line.entry {
             Entry::Checkpoint(checkpoint) => *self = checkpoint.state.clone(),
             Entry::Accepted { command, kid, digest, .. } => {
@@ -143,7 +143,8 @@ impl State {
                     let last = self.last_valve.entry(command.meter.clone()).or_insert(command.issued_at);
                     *last = command.issued_at.max(*last);
                 }
-                let open = Open { command: command.clone(), kid: kid.clone(), phase: Phase::Accepted };
+                let (command, kid, sequence) = (command.clone(), kid.clone(), line.sequence);
+                let open = Open { command: command.clone(), kid, phase: Phase::Accepted, sequence };
                 self.open.insert(command.id.clone(), open);
                 self.say(&command.id, line.sequence, stamp, CommandState::Accepted, None, None, None);
             }
@@ -151,7 +152,7 @@ impl State {
                 if let Some(open) = self.open.get_mut(id) {
                     open.phase = Phase::Started;
                     if open.command.action == Action::ValveClose {
-                        self.note_closing(stamp.at);
+                        self.note_closing(stamp);
                     }
                 }
                 self.say(id, line.sequence, stamp, CommandState::Started, None, None, None);
@@ -177,11 +178,8 @@ impl State {
             Entry::Positions { topic, partitions } => {
                 self.positions.entry(topic.clone()).or_default().extend(partitions.iter().copied());
             }
-            Entry::ClockTrusted => {
-                if let Some(recovered) = self.recovered.as_mut().filter(|was| was.clock != Clock::Synced) {
-                    *recovered = stamp;
-                }
-            }
+            Entry::DamageTold => self.damage = None,
+            Entry::ClockTrusted => {}
             Entry::Step { .. } | Entry::Refused { .. } => {}
         }
     }
@@ -216,11 +214,11 @@ impl State {
         candidates.filter(|_| is_trusted).map(|(id, seen)| (seen.not_after, id.clone())).collect()
     }
 
-    fn note_closing(&mut self, at: Timestamp) {
+    fn note_closing(&mut self, stamp: Stamp) {
         if self.closings.len() >= usize::try_from(CLOSINGS_MAX).unwrap_or(usize::MAX) {
             self.closings.pop_front();
         }
-        self.closings.push_back(at);
+        self.closings.push_back(stamp);
     }
 
     #[expect(clippy::too_many_arguments, reason = "an outcome's fields, once")]
@@ -239,14 +237,20 @@ impl State {
         }
     }
 
+    /// A journal begins, and nothing is known of what was carried out before.
+    pub(super) fn begin(&mut self, stamp: Stamp) {
+        self.began = Some(stamp);
+    }
+
     /// After damage: what the lost lines may have said is assumed where that is the safe side. A command that was accepted
     /// may have been started, and what a topic has been read up to is not known.
-    pub(super) fn recover(&mut self, stamp: Stamp) {
+    pub(super) fn recover(&mut self, stamp: Stamp, damage: Damage) {
         for open in self.open.values_mut() {
             open.phase = Phase::Started;
         }
         self.positions.clear();
-        self.recovered = Some(stamp);
+        self.damage = Some(damage);
+        self.begin(stamp);
     }
 
     /// The command with this id, if it was seen.
@@ -274,9 +278,16 @@ impl State {
         self.open.get(id)
     }
 
-    /// Every command without an end.
+    /// Every command without an end, in the order in which they were accepted.
     pub fn unfinished(&self) -> impl Iterator<Item = &Open> {
-        self.open.values()
+        let mut open: Vec<&Open> = self.open.values().collect();
+        open.sort_unstable_by_key(|open| open.sequence);
+        open.into_iter()
+    }
+
+    /// Damage that is not known to have been told.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_ref()
     }
 
     /// When the latest accepted valve command for this meter was issued, whatever became of it.
@@ -286,7 +297,7 @@ impl State {
 
     /// When closings were started, the latest of them.
     pub fn closings(&self) -> impl Iterator<Item = Timestamp> {
-        self.closings.iter().copied()
+        self.closings.iter().map(|closing| closing.at)
     }
 
     /// From where the partitions of this topic are read; `None` when it was never read, or that is not known any more.
@@ -294,13 +305,9 @@ impl State {
         self.positions.get(topic).map(|partitions| partitions.iter().map(|(id, at)| (*id, *at)).collect())
     }
 
-    /// Whether the journal was lost and recovered.
-    pub fn recovery(&self) -> Recovery {
-        match self.recovered {
-            None => Recovery::Never,
-            Some(Stamp { at, clock: Clock::Synced }) => Recovery::At(at),
-            Some(_) => Recovery::Unknown,
-        }
+    /// When the journal was begun, or begun anew after damage. `None`: the clock has not been trusted since.
+    pub fn began(&self) -> Option<Timestamp> {
+        self.began.filter(|began| began.clock == Clock::Synced).map(|began| began.at)
     }
 
     /// The last thing that was said of a command, and not of another one under its id, with the sequence of the line that

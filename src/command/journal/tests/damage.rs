@@ -13,8 +13,8 @@ fn a_torn_last_line_is_cut_off_wherever_it_is_torn() {
     let last_line = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
     for length in last_line..whole.len() {
         fs::write(&path, &whole[..length]).unwrap();
-        let Opened { mut journal, damage } = open(folder.path());
-        assert_eq!(damage, None, "{length} bytes");
+        let mut journal = open(folder.path());
+        assert_eq!(journal.state().damage(), None, "{length} bytes");
         assert_eq!(journal.state().positions("weir.commands.gw-1"), None);
         assert_eq!(journal.state().unfinished().count(), 2);
         assert_eq!(fs::metadata(&path).unwrap().len(), u64::try_from(last_line).unwrap());
@@ -26,13 +26,13 @@ fn a_torn_last_line_is_cut_off_wherever_it_is_torn() {
 
 /// What must hold of every journal that was damaged.
 fn is_safe(folder: &Path, before: &State, what: &str) {
-    let Opened { journal, damage } = open(folder);
+    let journal = open(folder);
     let state = journal.state();
-    let Some(damage) = damage else {
+    let Some(damage) = state.damage() else {
         panic!("{what}: not found");
     };
     assert!(damage.detail.contains("journal.jsonl"), "{what}: {damage:?}");
-    assert!(matches!(state.recovery(), Recovery::At(_)), "{what}");
+    assert_eq!(state.began(), Some(at(100).at), "{what}");
     assert_eq!(state.positions("weir.commands.gw-1"), None, "{what}: the topic is read from its end");
     for open in state.unfinished() {
         assert_eq!(open.phase, Phase::Started, "{what}: {} might be carried out again", open.command.id);
@@ -41,21 +41,22 @@ fn is_safe(folder: &Path, before: &State, what: &str) {
     }
     drop(journal);
     // The next start finds it in order.
-    let Opened { journal, damage } = open(folder);
-    assert_eq!(damage, None, "{what}");
-    assert!(matches!(journal.state().recovery(), Recovery::At(_)), "{what}");
+    let mut journal = open(folder);
+    assert_eq!(journal.state().began(), Some(at(100).at), "{what}");
+    assert!(journal.state().damage().is_some(), "{what}: until it is known to be told");
+    journal.append(Entry::DamageTold, at(140)).unwrap();
     drop(journal);
+    assert_eq!(open(folder).state().damage(), None);
     assert_eq!(audit(folder).unwrap().breaks, Vec::<String>::new(), "{what}");
 }
 
 #[test]
-fn a_flipped_bit_in_any_line_but_the_last_end_is_found() {
+fn a_flipped_bit_in_any_byte_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let before = written(folder.path());
     let path = folder.path().join(files::CURRENT);
     let whole = fs::read(&path).unwrap();
-    // The newline at the very end makes of the last line a torn one, which is told from damage by nothing.
-    for index in 0..whole.len() - 1 {
+    for index in 0..whole.len() {
         // Every byte once, with another bit each time.
         let mut damaged = whole.clone();
         damaged[index] ^= 1 << (index % 8);
@@ -123,9 +124,8 @@ fn a_journal_that_is_gone_while_older_files_are_there_is_damage() {
 fn an_empty_file_is_damage_and_no_first_start() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(files::CURRENT), "").unwrap();
-    let Opened { journal, damage } = open(folder.path());
-    assert!(damage.is_some());
-    assert!(matches!(journal.state().recovery(), Recovery::At(_)));
+    let journal = open(folder.path());
+    assert!(journal.state().damage().is_some());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn lines_behind_the_break_are_counted_where_the_last_can_be_read() {
     bytes[second] ^= 1;
     fs::write(&path, bytes).unwrap();
     // Nine lines, the first of which is whole.
-    assert_eq!(open(folder.path()).damage.unwrap().lost, Some(8));
+    assert_eq!(open(folder.path()).state().damage().unwrap().lost, Some(8));
 }
 
 #[test]
@@ -146,10 +146,24 @@ fn after_damage_under_a_clock_that_is_not_trusted_the_recovery_is_dated_later() 
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join(files::CURRENT), "rubbish\n").unwrap();
     let unsynced = Stamp { at: Timestamp::UNIX_EPOCH, clock: Clock::Unsynced };
-    let mut journal = Journal::open(folder.path(), unsynced).unwrap().journal;
-    assert_eq!(journal.state().recovery(), Recovery::Unknown);
+    let mut journal = Journal::open(folder.path(), unsynced).unwrap();
+    assert_eq!(journal.state().began(), None);
     journal.append(Entry::ClockTrusted, at(200)).unwrap();
-    assert_eq!(journal.state().recovery(), Recovery::At(at(200).at));
+    assert_eq!(journal.state().began(), Some(at(200).at));
     journal.append(Entry::ClockTrusted, at(300)).unwrap();
-    assert_eq!(journal.state().recovery(), Recovery::At(at(200).at));
+    assert_eq!(journal.state().began(), Some(at(200).at));
+}
+
+#[test]
+fn a_file_without_its_first_line_goes_on_from_the_one_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = written(folder.path());
+    let path = folder.path().join(files::CURRENT);
+    fs::copy(&path, folder.path().join("journal-9.jsonl")).unwrap();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[70] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let journal = open(folder.path());
+    assert_eq!(journal.state().seen_count(), before.seen_count());
+    assert!(journal.state().damage().is_some());
 }

@@ -56,7 +56,7 @@ fn with(faults: &[&'static str], journal: Journal) -> (Journal, Faults) {
 fn a_line_that_could_not_be_flushed_is_not_there_and_the_next_one_is() {
     for faults in [&["short write"][..], &["flush"]] {
         let folder = tempfile::tempdir().unwrap();
-        let (mut journal, left) = with(faults, open(folder.path()).journal);
+        let (mut journal, left) = with(faults, open(folder.path()));
         let [first, second] = [1, 2].map(|number| command(number, Action::ValveClose, 1));
         let before = journal.state().clone();
         journal.append(accepted(&first), at(1)).unwrap_err();
@@ -64,8 +64,8 @@ fn a_line_that_could_not_be_flushed_is_not_there_and_the_next_one_is() {
         assert!(left.lock().unwrap().is_empty());
         journal.append(accepted(&second), at(2)).unwrap();
         drop(journal);
-        let Opened { journal, damage } = open(folder.path());
-        assert_eq!(damage, None, "{faults:?}");
+        let journal = open(folder.path());
+        assert_eq!(journal.state().damage(), None, "{faults:?}");
         assert!(journal.state().seen(&first.id).is_none());
         assert!(journal.state().seen(&second.id).is_some());
     }
@@ -74,7 +74,7 @@ fn a_line_that_could_not_be_flushed_is_not_there_and_the_next_one_is() {
 #[test]
 fn a_journal_that_cannot_take_back_what_it_wrote_takes_no_more() {
     let folder = tempfile::tempdir().unwrap();
-    let (mut journal, _) = with(&["flush", "cut"], open(folder.path()).journal);
+    let (mut journal, _) = with(&["flush", "cut"], open(folder.path()));
     let first = command(1, Action::ValveClose, 1);
     journal.append(accepted(&first), at(1)).unwrap_err();
     assert!(journal.poisoned().is_some());
@@ -83,5 +83,5 @@ fn a_journal_that_cannot_take_back_what_it_wrote_takes_no_more() {
     assert!(journal.state().seen(&first.id).is_none());
     // It was written after all; the next start takes it for what it is.
     drop(journal);
-    assert!(open(folder.path()).journal.state().seen(&first.id).is_some());
+    assert!(open(folder.path()).state().seen(&first.id).is_some());
 }

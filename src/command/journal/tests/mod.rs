@@ -63,14 +63,14 @@ fn finished(id: &str, state: CommandState) -> Entry {
     }
 }
 
-fn open(directory: &Path) -> Opened {
+fn open(directory: &Path) -> Journal {
     Journal::open(directory, at(100)).unwrap()
 }
 
 /// A journal with a command that is done, one that is started, one that is accepted, and a position.
 fn written(directory: &Path) -> State {
-    let Opened { mut journal, damage } = open(directory);
-    assert_eq!(damage, None);
+    let mut journal = open(directory);
+    assert_eq!(journal.state().damage(), None);
     let [done, started, waiting] = [1, 2, 3].map(|number| command(number, Action::ValveClose, number.into()));
     for entry in [
         accepted(&done),
@@ -98,8 +98,8 @@ fn written(directory: &Path) -> State {
 fn what_was_written_is_there_after_a_start_word_for_word() {
     let folder = tempfile::tempdir().unwrap();
     let before = written(folder.path());
-    let Opened { journal, damage } = open(folder.path());
-    assert_eq!(damage, None);
+    let journal = open(folder.path());
+    assert_eq!(journal.state().damage(), None);
     assert_eq!(journal.state(), &before);
 
     let state = journal.state();
@@ -116,7 +116,7 @@ fn what_was_written_is_there_after_a_start_word_for_word() {
     assert_eq!(state.positions("another"), None);
     assert_eq!(state.closings().count(), 2);
     assert_eq!(state.last_valve("A-1"), Some(at(1).at));
-    assert_eq!(state.recovery(), Recovery::Never);
+    assert_eq!(state.began(), Some(at(100).at));
     let (_, outcome) = state.last_outcome(&id(1)).unwrap();
     assert_eq!((outcome.state, outcome.is_final), (CommandState::Done, true));
     assert_eq!(outcome.detail.as_deref(), Some("read back 4.1 s after the write"));
@@ -130,18 +130,18 @@ fn outcomes_that_are_not_known_to_be_told_are_told_again_the_same() {
     assert_eq!(untold.len(), 6, "{untold:#?}");
     assert!(untold.is_sorted_by_key(|(sequence, _)| *sequence));
 
-    let mut journal = open(folder.path()).journal;
+    let mut journal = open(folder.path());
     assert_eq!(journal.state().untold(), untold);
     journal.told(untold[3].0);
     assert_eq!(journal.state().untold(), untold[4..]);
     // It is written down with the next line.
     drop(journal);
-    let mut journal = open(folder.path()).journal;
+    let mut journal = open(folder.path());
     assert_eq!(journal.state().untold(), untold);
     journal.told(untold[3].0);
     journal.append(Entry::ClockTrusted, at(120)).unwrap();
     drop(journal);
-    assert_eq!(open(folder.path()).journal.state().untold(), untold[4..]);
+    assert_eq!(open(folder.path()).state().untold(), untold[4..]);
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn two_processes_do_not_write_one_journal() {
 #[test]
 fn a_long_journal_goes_on_in_a_new_file_and_the_chain_over_both() {
     let folder = tempfile::tempdir().unwrap();
-    let mut journal = open(folder.path()).journal;
+    let mut journal = open(folder.path());
     let long = "x".repeat(64 * 1024);
     let first = command(1, Action::ValveOpen, 1);
     journal.append(accepted(&first), at(1)).unwrap();
@@ -178,7 +178,7 @@ fn a_long_journal_goes_on_in_a_new_file_and_the_chain_over_both() {
     let state = journal.state().clone();
     assert_eq!(state.open(&first.id).unwrap().phase, Phase::Accepted);
     drop(journal);
-    assert_eq!(open(folder.path()).journal.state(), &state);
+    assert_eq!(open(folder.path()).state(), &state);
 
     let audit = audit(folder.path()).unwrap();
     assert_eq!((audit.files, audit.breaks.len(), audit.recoveries), (4, 0, 0), "{audit:?}");

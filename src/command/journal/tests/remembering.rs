@@ -111,3 +111,25 @@ fn the_latest_valve_command_of_a_meter_is_the_one_issued_last_and_not_the_one_th
     assert_eq!(state.last_valve("A-0"), Some(at(50).at));
     assert_eq!(state.last_valve("A-1"), None);
 }
+
+#[test]
+fn a_closing_under_a_clock_that_showed_anything_counts_from_when_it_is_trusted() {
+    let mut state = State::default();
+    let closing = command(1, Action::ValveClose, 1);
+    let unsynced = Stamp { at: Timestamp::UNIX_EPOCH, clock: Clock::Unsynced };
+    state.take(&line(accepted(&closing), unsynced, 1));
+    state.take(&line(Entry::Started { id: closing.id.clone() }, unsynced, 2));
+    assert_eq!(state.closings().collect::<Vec<_>>(), [Timestamp::UNIX_EPOCH]);
+    state.take(&line(Entry::ClockTrusted, at(5), 3));
+    assert_eq!(state.closings().collect::<Vec<_>>(), [at(5).at]);
+}
+
+#[test]
+fn commands_without_an_end_are_taken_up_in_the_order_in_which_they_came() {
+    let mut state = State::default();
+    for (sequence, number) in [(1, 9), (2, 3), (3, 7)] {
+        state.take(&line(accepted(&command(number, Action::ReadNow, 0)), at(0), sequence));
+    }
+    let ids: Vec<_> = state.unfinished().map(|open| open.command.id.clone()).collect();
+    assert_eq!(ids, [9, 3, 7].map(|number| command(number, Action::ReadNow, 0).id));
+}
