@@ -23,7 +23,7 @@
 //! gets the error answer); SER comes back as sent. Address bytes AA match anything, so AA × 7 is point to point. Seven
 //! times 99 is obeyed and not answered. Meter type AA matches any.
 //!
-//! Clock: ss mm hh DD MM YY CC. ST: bits 0 and 1 of the first byte 00 valve open, 01 closed; bit 2 low battery; the
+//! Clock: ss mm hh DD MM YY CC. ST: bits 0 and 1 of the first byte 00 valve open, 01 closed, 10 on its way; bit 2 low battery; the
 //! second byte 00. Before an answer stand zero to four FE.
 //!
 //! # Models
@@ -37,7 +37,7 @@ mod tests;
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
-use crate::bus::{Answer, Recognition, RegisterSaid, Snapshot, Valve, by_length};
+use crate::bus::{Actuator, Answer, Recognition, RegisterSaid, Snapshot, Valve, by_length};
 use crate::mbus::{bcd, checksum};
 use crate::{DiOrder, Protocol};
 
@@ -128,19 +128,27 @@ pub(crate) struct Slave {
     model: Model,
     order: DiOrder,
     preamble: u8,
-    valve: Valve,
+    valve: Actuator,
+    tariffs: u64,
     clock_set_by: SignedDuration,
     held: Held,
 }
 
 impl Slave {
-    pub(crate) fn new(address: [u8; 7], model: Model, order: DiOrder, preamble: u8) -> Self {
+    pub(crate) fn new(
+        address: [u8; 7],
+        model: Model,
+        order: DiOrder,
+        preamble: u8,
+        valve_travel: SignedDuration,
+    ) -> Self {
         Self {
             address,
             model,
             order,
             preamble,
-            valve: Valve::Open,
+            valve: Actuator::new(valve_travel),
+            tariffs: 0,
             clock_set_by: SignedDuration::ZERO,
             held: Held::default(),
         }
@@ -199,6 +207,7 @@ impl Slave {
             (0x04, 0xA010..=0xA013, written) => {
                 answer.extend(self.held.write(di, written)?);
                 if di == 0xA010 {
+                    self.tariffs += 1;
                     answer.extend(self.status(snapshot));
                 }
             }
@@ -215,10 +224,13 @@ impl Slave {
     }
 
     fn turn(&mut self, to: Valve, snapshot: &Snapshot, answer: &mut Vec<u8>) {
-        if !snapshot.stuck_valve {
-            self.valve = to;
-        }
+        self.valve.turn(to, snapshot);
         answer.extend(self.status(snapshot));
+    }
+
+    /// Orders to the valve and tariffs that it took since this was last asked.
+    pub(crate) fn take_orders(&mut self) -> (u64, u64) {
+        (self.valve.take_orders(), std::mem::take(&mut self.tariffs))
     }
 
     /// The identifier in reading order. The high bytes in use occur as no identifier's low byte, so the order shows.
@@ -245,7 +257,12 @@ impl Slave {
     }
 
     fn status(&self, snapshot: &Snapshot) -> [u8; 2] {
-        let valve = if self.valve == Valve::Open { 0b00 } else { 0b01 };
+        let valve = match self.valve.stands(snapshot) {
+            Valve::Open => 0b00,
+            Valve::Closed => 0b01,
+            // The standard has no word for it.
+            Valve::Moving => 0b10,
+        };
         [valve | u8::from(snapshot.low_battery) << 2, 0]
     }
 

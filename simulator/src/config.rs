@@ -194,6 +194,9 @@ pub struct MeterConfig {
     /// How much longer an answer struck by [`Fault::Slow`] takes, 0 to 60 000 ms. Default 2000.
     #[serde(default = "default_slow_ms")]
     pub slow_ms: u32,
+    /// How long its valve takes from one end to the other, 0 to 60 000 ms (CJ/T 188, Modbus `xintai`). Default 0.
+    #[serde(default)]
+    pub valve_travel_ms: u32,
     /// The meter's own speed where it differs from the line's; it then only hears requests at that speed where the line
     /// has `strict_baud`. Default: the line's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -225,6 +228,7 @@ impl MeterConfig {
             volume: None,
             latency_ms: None,
             slow_ms: default_slow_ms(),
+            valve_travel_ms: 0,
             baud: None,
             di_order: DiOrder::default(),
             preamble_bytes: None,

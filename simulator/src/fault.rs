@@ -27,6 +27,8 @@ pub enum Fault {
     WrongAddress,
     /// Valve commands are acknowledged, and the valve does not move.
     StuckValve,
+    /// A valve that was told to move says for ever that it is on its way.
+    RestlessValve,
     /// The status says that the battery is low.
     LowBattery,
     /// The meter's clock is [`CLOCK_OFF_S`](crate::CLOCK_OFF_S) seconds slow.
@@ -51,7 +53,9 @@ impl Fault {
             | Self::Echo
             | Self::Collision
             | Self::WrongAddress => true,
-            Self::StuckValve | Self::LowBattery | Self::ClockOff | Self::RollOver => false,
+            Self::StuckValve | Self::RestlessValve | Self::LowBattery | Self::ClockOff | Self::RollOver => {
+                false
+            }
         }
     }
 }

@@ -53,7 +53,7 @@
 //! | 0x12 | BCD, 4 registers | meter number, 16 digits, highest first |
 //! | 0x16 | BCD, 4 registers | clock: YYYY MMDD hhmm ss00 |
 //! | 0x1A | f32 DCBA | battery, V |
-//! | 0x1C | u16, writable | valve: reads 1 open, 2 closed, and 8 more with a low battery; write 1 opens, 2 closes |
+//! | 0x1C | u16, writable | valve: reads 1 open, 2 closed, 0 on its way, and 8 more with a low battery; write 1 opens, 2 closes |
 //! | 0x1D | u16 | pulse coefficient, 1 |
 //!
 //! **`bench`** (made up; functions 03 and 04, registers 0 to 39): twenty u32 ABCD: volume 0.001 m³, flow l/h, serial
@@ -64,7 +64,9 @@ pub(crate) use map::litres_as_float;
 #[cfg(test)]
 mod tests;
 
-use crate::bus::{Answer, Recognition, RegisterSaid, Snapshot, Valve, by_length};
+use jiff::SignedDuration;
+
+use crate::bus::{Actuator, Answer, Recognition, RegisterSaid, Snapshot, Valve, by_length};
 use crate::{ModbusFraming, Protocol};
 
 /// All models count litres.
@@ -165,12 +167,12 @@ pub(crate) struct Slave {
     model: Model,
     framing: ModbusFraming,
     alone: bool,
-    valve: Valve,
+    valve: Actuator,
 }
 
 impl Slave {
-    pub(crate) fn new(unit: u8, model: Model, framing: ModbusFraming) -> Self {
-        Self { unit, model, framing, alone: false, valve: Valve::Open }
+    pub(crate) fn new(unit: u8, model: Model, framing: ModbusFraming, valve_travel: SignedDuration) -> Self {
+        Self { unit, model, framing, alone: false, valve: Actuator::new(valve_travel) }
     }
 
     /// The only meter behind its TCP address.
@@ -257,7 +259,7 @@ impl Slave {
         if !(1..=125).contains(&count) {
             return Err(ILLEGAL_VALUE);
         }
-        let registers = map::registers(self.model, self.unit, self.valve, snapshot);
+        let registers = map::registers(self.model, self.unit, self.valve.stands(snapshot), snapshot);
         let (first, count) = (usize::from(address), usize::from(count));
         let asked = registers.get(first..first + count).ok_or(ILLEGAL_ADDRESS)?;
         // 250 bytes at most, as count is at most 125.
@@ -265,6 +267,11 @@ impl Slave {
         pdu.extend(asked.iter().flat_map(|register| register.to_be_bytes()));
         let has_volume = (first..first + count).contains(&map::volume_address(self.model));
         Ok((pdu, if has_volume { RegisterSaid::Anew } else { RegisterSaid::No }))
+    }
+
+    /// Orders to the valve that it took since this was last asked.
+    pub(crate) fn take_valve_orders(&mut self) -> u64 {
+        self.valve.take_orders()
     }
 
     fn write(&mut self, address: u16, value: u16, snapshot: &Snapshot) -> Result<(), u8> {
@@ -276,9 +283,7 @@ impl Slave {
             2 => Valve::Closed,
             _ => return Err(ILLEGAL_VALUE),
         };
-        if !snapshot.stuck_valve {
-            self.valve = valve;
-        }
+        self.valve.turn(valve, snapshot);
         Ok(())
     }
 }

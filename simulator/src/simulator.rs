@@ -267,6 +267,18 @@ impl MeterHandle {
         self.control.is_dead()
     }
 
+    /// How many orders to its valve the meter has obeyed, whether the valve moved or not, since the start.
+    #[must_use]
+    pub fn valve_orders(&self) -> u64 {
+        self.control.valve_orders()
+    }
+
+    /// How many tariffs it has taken since the start (CJ/T 188).
+    #[must_use]
+    pub fn tariffs(&self) -> u64 {
+        self.control.tariffs()
+    }
+
     /// The kept journal entries of this meter, oldest first.
     #[must_use]
     pub fn said(&self) -> Vec<Said> {

@@ -3,7 +3,7 @@
 //! The register grows by a drawn step with every answer that carries it, so no two answers are alike and a reading
 //! can be traced to the one answer it came from. It stands still while the meter is not asked.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +23,7 @@ pub const CLOCK_OFF_S: i64 = 86_400 + 3_600 + 17 * 60;
 const STEP_MAX: u64 = 9;
 
 /// What a meter knows when it is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Snapshot {
     pub(crate) serial: u32,
     /// In steps of the model's last digit, as all volumes.
@@ -33,12 +33,9 @@ pub(crate) struct Snapshot {
     pub(crate) clock: DateTime,
     pub(crate) low_battery: bool,
     pub(crate) stuck_valve: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Valve {
-    Open,
-    Closed,
+    pub(crate) restless_valve: bool,
+    /// The time by which things move, whatever the meter's clock shows.
+    pub(crate) now: DateTime,
 }
 
 /// What a handle may change in a meter while its line's thread uses it.
@@ -46,6 +43,8 @@ pub(crate) enum Valve {
 pub(crate) struct MeterControl {
     dead: AtomicBool,
     faults: Mutex<Faults>,
+    valve_orders: AtomicU64,
+    tariffs: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
@@ -57,7 +56,12 @@ struct Faults {
 
 impl MeterControl {
     fn new(rules: Vec<FaultRule>) -> Self {
-        Self { dead: AtomicBool::new(false), faults: Mutex::new(Faults { rules, setting: 1 }) }
+        Self {
+            dead: AtomicBool::new(false),
+            faults: Mutex::new(Faults { rules, setting: 1 }),
+            valve_orders: AtomicU64::new(0),
+            tariffs: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn set_dead(&self, dead: bool) {
@@ -66,6 +70,16 @@ impl MeterControl {
 
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::SeqCst)
+    }
+
+    /// Orders that moved the valve, or were to.
+    pub(crate) fn valve_orders(&self) -> u64 {
+        self.valve_orders.load(Ordering::SeqCst)
+    }
+
+    /// Tariffs that were written.
+    pub(crate) fn tariffs(&self) -> u64 {
+        self.tariffs.load(Ordering::SeqCst)
     }
 
     pub(crate) fn set_faults(&self, rules: Vec<FaultRule>) {
@@ -123,9 +137,12 @@ impl Meter {
             Kind::Mbus { address, manufacturer, version, model } => {
                 Slave::Mbus(mbus::Slave::new(address, manufacturer, version, model))
             }
-            Kind::Modbus { unit, model } => Slave::Modbus(modbus::Slave::new(unit, model, framing)),
+            Kind::Modbus { unit, model } => {
+                Slave::Modbus(modbus::Slave::new(unit, model, framing, plan.valve_travel))
+            }
             Kind::Cjt188 { address, model, order, preamble } => {
-                Slave::Cjt188(cjt188::Slave::new(address, model, order, preamble.unwrap_or(drawn_preamble)))
+                let preamble = preamble.unwrap_or(drawn_preamble);
+                Slave::Cjt188(cjt188::Slave::new(address, model, order, preamble, plan.valve_travel))
             }
             Kind::Dlt645 { address, preamble } => {
                 Slave::Dlt645(dlt645::Slave::new(address, preamble.unwrap_or(drawn_preamble)))
@@ -204,7 +221,16 @@ impl Meter {
             Slave::Modbus(slave) => slave.hear(frame, &snapshot),
             Slave::Cjt188(slave) => slave.hear(frame, &snapshot),
             Slave::Dlt645(slave) => slave.hear(frame, &snapshot),
-        }?;
+        };
+        // Also where it asks for no answer, or the answer is spoilt: the meter has obeyed.
+        let (valve_orders, tariffs) = match &mut self.slave {
+            Slave::Modbus(slave) => (slave.take_valve_orders(), 0),
+            Slave::Cjt188(slave) => slave.take_orders(),
+            Slave::Mbus(_) | Slave::Dlt645(_) => (0, 0),
+        };
+        self.control.valve_orders.fetch_add(valve_orders, Ordering::SeqCst);
+        self.control.tariffs.fetch_add(tariffs, Ordering::SeqCst);
+        let answer = answer?;
         let spoilt = faults.iter().copied().find(|fault| fault.spoils());
         let said = self.account_for(&answer, spoilt);
         let bytes = spoil::spoil(answer.bytes, &faults, self.protocol(), self.framing, &mut self.random);
@@ -236,6 +262,8 @@ impl Meter {
             clock: now.saturating_sub(SignedDuration::from_secs(off_by)),
             low_battery: faults.contains(&Fault::LowBattery),
             stuck_valve: faults.contains(&Fault::StuckValve),
+            restless_valve: faults.contains(&Fault::RestlessValve),
+            now,
         }
     }
 

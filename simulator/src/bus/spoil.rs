@@ -48,6 +48,7 @@ pub(super) fn spoil(
         | Fault::Slow
         | Fault::Echo
         | Fault::StuckValve
+        | Fault::RestlessValve
         | Fault::LowBattery
         | Fault::ClockOff
         | Fault::RollOver => bytes,

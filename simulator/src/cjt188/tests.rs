@@ -9,7 +9,7 @@ fn hex(text: &str) -> Vec<u8> {
 }
 
 fn snapshot(volume: u64, due_volume: u64, clock: DateTime) -> Snapshot {
-    Snapshot { serial: 1, volume, due_volume, flow_l_per_h: 0, clock, low_battery: false, stuck_valve: false }
+    Snapshot { serial: 1, volume, due_volume, clock, ..Snapshot::default() }
 }
 
 fn noon() -> DateTime {
@@ -17,7 +17,7 @@ fn noon() -> DateTime {
 }
 
 fn slave(digits: &str, order: DiOrder, preamble: u8) -> Slave {
-    Slave::new(address_of(digits).unwrap(), Model::Cold, order, preamble)
+    Slave::new(address_of(digits).unwrap(), Model::Cold, order, preamble, SignedDuration::ZERO)
 }
 
 fn ask(slave: &mut Slave, frame: &[u8], snapshot: &Snapshot) -> Option<Vec<u8>> {

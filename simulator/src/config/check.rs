@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
@@ -95,6 +96,7 @@ pub(crate) struct MeterPlan {
     pub(crate) volume: Option<u64>,
     pub(crate) latency: Option<Duration>,
     pub(crate) slow: Duration,
+    pub(crate) valve_travel: SignedDuration,
     pub(crate) character: Character,
     pub(crate) faults: Vec<FaultRule>,
 }
@@ -267,7 +269,7 @@ fn plan_meter(
     if !(1..=SERIAL_MAX).contains(&serial) {
         return Err(wrong(format!("serial {serial} is not within 1 to {SERIAL_MAX}")));
     }
-    for milliseconds in [meter.latency_ms.unwrap_or(0), meter.slow_ms] {
+    for milliseconds in [meter.latency_ms.unwrap_or(0), meter.slow_ms, meter.valve_travel_ms] {
         if milliseconds > 60_000 {
             return Err(wrong(format!("{milliseconds} ms is more than a minute")));
         }
@@ -289,6 +291,7 @@ fn plan_meter(
         volume,
         latency: meter.latency_ms.map(|ms| Duration::from_millis(u64::from(ms))),
         slow: Duration::from_millis(u64::from(meter.slow_ms)),
+        valve_travel: SignedDuration::from_millis(i64::from(meter.valve_travel_ms)),
         character: Character::new(baud, line.parity, line.stop_bits),
         faults,
         name,

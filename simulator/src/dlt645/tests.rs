@@ -16,7 +16,7 @@ fn at(volume: u64, clock: DateTime) -> Snapshot {
         flow_l_per_h: 100,
         clock,
         low_battery: false,
-        stuck_valve: false,
+        ..Snapshot::default()
     }
 }
 

@@ -12,7 +12,7 @@ fn snapshot() -> Snapshot {
         flow_l_per_h: 640,
         clock: date(2026, 11, 23).at(14, 5, 9, 0),
         low_battery: false,
-        stuck_valve: false,
+        ..Snapshot::default()
     }
 }
 

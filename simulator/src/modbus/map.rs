@@ -74,7 +74,11 @@ fn xintai(unit: u8, valve: Valve, snapshot: &Snapshot) -> Vec<u16> {
         + u64::from(small(clock.second())) * 100;
     map.put(0x16, bcd_registers(date * 100_000_000 + time));
     map.put(0x1A, dcba(if snapshot.low_battery { 2.9 } else { 3.6 }));
-    let position = if valve == Valve::Open { 1 } else { 2 };
+    let position = match valve {
+        Valve::Open => 1,
+        Valve::Closed => 2,
+        Valve::Moving => 0,
+    };
     map.put(XINTAI_VALVE, [position | if snapshot.low_battery { 8 } else { 0 }]);
     map.put(0x1D, [1]);
     map.registers

@@ -12,12 +12,12 @@ fn snapshot() -> Snapshot {
         flow_l_per_h: 640,
         clock: date(2026, 11, 23).at(14, 5, 9, 0),
         low_battery: false,
-        stuck_valve: false,
+        ..Snapshot::default()
     }
 }
 
 fn rtu(model: Model) -> Slave {
-    Slave::new(17, model, ModbusFraming::Rtu)
+    Slave::new(17, model, ModbusFraming::Rtu, SignedDuration::ZERO)
 }
 
 /// The PDU of the answer to a PDU on RTU, after its CRC has been checked.
@@ -124,7 +124,7 @@ fn tcp_keeps_the_transaction_and_reaches_a_lone_meter_by_units_0_and_255() {
     assert_eq!(recognise_tcp(&request(1)[..9]), Recognition::Incomplete);
     assert_eq!(recognise_tcp(&[0x12, 0x34, 0, 1, 0, 6, 1]), Recognition::Garbage);
     assert_eq!(recognise_tcp(&[0x12, 0x34, 0, 0, 1, 6, 1]), Recognition::Garbage);
-    let mut slave = Slave::new(17, Model::Ultrasonic, ModbusFraming::Tcp);
+    let mut slave = Slave::new(17, Model::Ultrasonic, ModbusFraming::Tcp, SignedDuration::ZERO);
     let answer = slave.hear(&request(17), &snapshot()).unwrap().bytes;
     assert_eq!(answer, [0x12, 0x34, 0, 0, 0, 7, 17, 3, 4, 0, 0, 0x02, 0x21]);
     assert!(!slave.concerned_by(&request(255)));

@@ -122,7 +122,7 @@ impl Site {
         }
         let settled = written.at + written.course.settle.max(written.course.travel);
         let mut next_look = written.at + written.course.travel;
-        let mut last: Option<Observed> = None;
+        let mut last: Option<(Seen, Observed)> = None;
         let mut unanswered = 0;
         loop {
             sleep_until(next_look).await;
@@ -137,10 +137,8 @@ impl Site {
                                 written.not_seen(Some(Reason::ValveFault), "valve fault", Some(observed));
                             return self.desk.finish(&command.id, end).await;
                         }
-                        Seen::Nothing => {
-                            return self.desk.finish(&command.id, written.not_told(observed)).await;
-                        }
-                        Seen::NotYet => last = Some(observed),
+                        // A valve on its way may show neither end.
+                        seen @ (Seen::NotYet | Seen::Nothing) => last = Some((seen, observed)),
                     }
                 }
                 Ok((Err(_), exchanges)) => {
@@ -155,7 +153,8 @@ impl Site {
                 clock::now() >= settled && (unanswered == 0 || unanswered >= COMMAND_LOOKS_WITHOUT_ANSWER);
             if is_over {
                 let end = match last {
-                    Some(observed) => written.not_seen(None, "not in the ordered state", Some(observed)),
+                    Some((Seen::Nothing, observed)) => written.not_told(observed),
+                    Some((_, observed)) => written.not_seen(None, "not in the ordered state", Some(observed)),
                     None => written.out_of_reach(),
                 };
                 return self.desk.finish(&command.id, end).await;
