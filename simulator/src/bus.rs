@@ -7,6 +7,7 @@ mod recognise;
 mod spoil;
 #[cfg(test)]
 mod tests;
+mod valve;
 
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ use crate::pacing::Character;
 use crate::{Fault, ModbusFraming, Protocol, Said};
 
 pub use meter::CLOCK_OFF_S;
-pub(crate) use meter::{Meter, MeterControl, Snapshot, Valve};
+pub(crate) use meter::{Meter, MeterControl, Snapshot};
 pub(crate) use recognise::{REQUEST_BYTES_MAX, Recognition, by_length};
 pub(crate) use spoil::lay_over;
+pub use valve::Obeyed;
+pub(crate) use valve::{Position, Valve};
 
 /// What a meter says to a frame, before any fault.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -53,7 +53,7 @@
 //! | 0x12 | BCD, 4 registers | meter number, 16 digits, highest first |
 //! | 0x16 | BCD, 4 registers | clock: YYYY MMDD hhmm ss00 |
 //! | 0x1A | f32 DCBA | battery, V |
-//! | 0x1C | u16, writable | valve: reads 1 open, 2 closed, and 8 more with a low battery; write 1 opens, 2 closes |
+//! | 0x1C | u16, writable | valve: reads 1 open, 2 closed, 4 faulty, 0 on its way, and 8 more with a low battery; write 1 opens, 2 closes |
 //! | 0x1D | u16 | pulse coefficient, 1 |
 //!
 //! **`bench`** (made up; functions 03 and 04, registers 0 to 39): twenty u32 ABCD: volume 0.001 m³, flow l/h, serial
@@ -64,7 +64,9 @@ pub(crate) use map::litres_as_float;
 #[cfg(test)]
 mod tests;
 
-use crate::bus::{Answer, Recognition, RegisterSaid, Snapshot, Valve, by_length};
+use std::time::Duration;
+
+use crate::bus::{Answer, Obeyed, Recognition, RegisterSaid, Snapshot, Valve, by_length};
 use crate::{ModbusFraming, Protocol};
 
 /// All models count litres.
@@ -166,11 +168,18 @@ pub(crate) struct Slave {
     framing: ModbusFraming,
     alone: bool,
     valve: Valve,
+    pub(crate) obeyed: Obeyed,
 }
 
 impl Slave {
     pub(crate) fn new(unit: u8, model: Model, framing: ModbusFraming) -> Self {
-        Self { unit, model, framing, alone: false, valve: Valve::Open }
+        let valve = Valve::new(Duration::ZERO);
+        Self { unit, model, framing, alone: false, valve, obeyed: Obeyed::default() }
+    }
+
+    /// The same with this valve.
+    pub(crate) fn with_valve(self, valve: Valve) -> Self {
+        Self { valve, ..self }
     }
 
     /// The only meter behind its TCP address.
@@ -257,7 +266,7 @@ impl Slave {
         if !(1..=125).contains(&count) {
             return Err(ILLEGAL_VALUE);
         }
-        let registers = map::registers(self.model, self.unit, self.valve, snapshot);
+        let registers = map::registers(self.model, self.unit, self.valve.position(snapshot), snapshot);
         let (first, count) = (usize::from(address), usize::from(count));
         let asked = registers.get(first..first + count).ok_or(ILLEGAL_ADDRESS)?;
         // 250 bytes at most, as count is at most 125.
@@ -271,14 +280,13 @@ impl Slave {
         if usize::from(address) != map::XINTAI_VALVE {
             return Err(ILLEGAL_ADDRESS);
         }
-        let valve = match value {
-            1 => Valve::Open,
-            2 => Valve::Closed,
+        let open = match value {
+            1 => true,
+            2 => false,
             _ => return Err(ILLEGAL_VALUE),
         };
-        if !snapshot.stuck_valve {
-            self.valve = valve;
-        }
+        self.valve.turn(open, snapshot);
+        self.obeyed.valve += 1;
         Ok(())
     }
 }

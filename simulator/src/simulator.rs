@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::bus::{Bus, MeterControl};
+use crate::bus::{Bus, MeterControl, Obeyed};
 use crate::config::{LinePlan, Place, Plan, check_faults};
 use crate::line::{Commander, Counters, Line, Order};
 use crate::pacing::Character;
@@ -265,6 +265,12 @@ impl MeterHandle {
     #[must_use]
     pub fn is_silenced(&self) -> bool {
         self.control.is_dead()
+    }
+
+    /// What it has obeyed since the start. An answer that a master has read is counted already.
+    #[must_use]
+    pub fn obeyed(&self) -> Obeyed {
+        self.control.obeyed()
     }
 
     /// The kept journal entries of this meter, oldest first.

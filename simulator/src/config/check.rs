@@ -95,6 +95,7 @@ pub(crate) struct MeterPlan {
     pub(crate) volume: Option<u64>,
     pub(crate) latency: Option<Duration>,
     pub(crate) slow: Duration,
+    pub(crate) valve_travel: Duration,
     pub(crate) character: Character,
     pub(crate) faults: Vec<FaultRule>,
 }
@@ -114,6 +115,15 @@ impl Kind {
             Self::Modbus { .. } => Protocol::Modbus,
             Self::Cjt188 { .. } => Protocol::Cjt188,
             Self::Dlt645 { .. } => Protocol::Dlt645,
+        }
+    }
+
+    fn has_valve(&self) -> bool {
+        match self {
+            Self::Mbus { model, .. } => *model == mbus::Model::Valve,
+            Self::Modbus { model, .. } => *model == modbus::Model::Xintai,
+            Self::Cjt188 { .. } => true,
+            Self::Dlt645 { .. } => false,
         }
     }
 
@@ -277,6 +287,11 @@ fn plan_meter(
         return Err(wrong(format!("baud {baud} is not within 50 to 4 000 000")));
     }
     let kind = kind_of(meter, number, place_of_protocol, serial).map_err(wrong)?;
+    match meter.valve_travel_ms {
+        Some(_) if !kind.has_valve() => return Err(wrong("this model has no valve".to_owned())),
+        Some(travel @ 600_001..) => return Err(wrong(format!("valve_travel_ms {travel} is above 600 000"))),
+        _ => {}
+    }
     let volume = meter.volume.as_deref().map(|text| register_of(text, &kind)).transpose().map_err(wrong)?;
     let mut faults = meter.faults.clone();
     if line.noise > 0.0 {
@@ -289,6 +304,7 @@ fn plan_meter(
         volume,
         latency: meter.latency_ms.map(|ms| Duration::from_millis(u64::from(ms))),
         slow: Duration::from_millis(u64::from(meter.slow_ms)),
+        valve_travel: Duration::from_millis(u64::from(meter.valve_travel_ms.unwrap_or(0))),
         character: Character::new(baud, line.parity, line.stop_bits),
         faults,
         name,
