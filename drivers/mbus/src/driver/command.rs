@@ -2,13 +2,13 @@
 //!
 //! An order is one SND_UD to a meter whose link was begun anew just before, so that no frame count bit left over from a
 //! poll makes it a repeat that the meter acknowledges and does not do. E5 says that it came: what came of it is in the
-//! answer to a read, so [`Driver::observe`] is the default's. Where the link cannot be begun, nothing was written.
+//! answer to a read, so [`weir_meter::Driver::observe`] is the default's. Where the link cannot be begun, nothing was written.
 
 use std::fmt::Display;
 use std::time::Duration;
 
 use jiff::Unit;
-use weir_meter::{Course, Driver as _, Fault, Line, Observed, Order, Unsupported};
+use weir_meter::{Course, Fault, Line, Observed, Order, Unsupported};
 
 use super::Mbus;
 use crate::frame;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use jiff::civil::{Date, date};
-use weir_meter::ValveOrder;
 use weir_meter::scripted::ScriptedLine;
+use weir_meter::{Driver as _, ValveOrder};
 use weir_wire::{Tariff, Valve};
 
 use super::*;
