@@ -21,7 +21,8 @@ pub use meter::CLOCK_OFF_S;
 pub(crate) use meter::{Meter, MeterControl, Snapshot};
 pub(crate) use recognise::{REQUEST_BYTES_MAX, Recognition, by_length};
 pub(crate) use spoil::lay_over;
-pub(crate) use valve::{Actuator, Valve};
+pub use valve::Obeyed;
+pub(crate) use valve::{Position, Valve};
 
 /// What a meter says to a frame, before any fault.
 #[derive(Debug, Clone, PartialEq, Eq)]

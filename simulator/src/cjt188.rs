@@ -23,8 +23,8 @@
 //! gets the error answer); SER comes back as sent. Address bytes AA match anything, so AA × 7 is point to point. Seven
 //! times 99 is obeyed and not answered. Meter type AA matches any.
 //!
-//! Clock: ss mm hh DD MM YY CC. ST: bits 0 and 1 of the first byte 00 valve open, 01 closed, 10 on its way; bit 2 low battery; the
-//! second byte 00. Before an answer stand zero to four FE.
+//! Clock: ss mm hh DD MM YY CC. ST: bits 0 and 1 of the first byte 00 valve open, 01 closed, 10 on its way (made up: the
+//! standard leaves it open), 11 faulty; bit 2 low battery; the second byte 00. Before an answer stand zero to four FE.
 //!
 //! # Models
 //!
@@ -34,10 +34,12 @@ mod held;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
-use crate::bus::{Actuator, Answer, Recognition, RegisterSaid, Snapshot, Valve, by_length};
+use crate::bus::{Answer, Obeyed, Position, Recognition, RegisterSaid, Snapshot, Valve, by_length};
 use crate::mbus::{bcd, checksum};
 use crate::{DiOrder, Protocol};
 
@@ -128,30 +130,29 @@ pub(crate) struct Slave {
     model: Model,
     order: DiOrder,
     preamble: u8,
-    valve: Actuator,
-    tariffs: u64,
+    valve: Valve,
+    pub(crate) obeyed: Obeyed,
     clock_set_by: SignedDuration,
     held: Held,
 }
 
 impl Slave {
-    pub(crate) fn new(
-        address: [u8; 7],
-        model: Model,
-        order: DiOrder,
-        preamble: u8,
-        valve_travel: SignedDuration,
-    ) -> Self {
+    pub(crate) fn new(address: [u8; 7], model: Model, order: DiOrder, preamble: u8) -> Self {
         Self {
             address,
             model,
             order,
             preamble,
-            valve: Actuator::new(valve_travel),
-            tariffs: 0,
+            valve: Valve::new(Duration::ZERO),
+            obeyed: Obeyed::default(),
             clock_set_by: SignedDuration::ZERO,
             held: Held::default(),
         }
+    }
+
+    /// The same with this valve.
+    pub(crate) fn with_valve(self, valve: Valve) -> Self {
+        Self { valve, ..self }
     }
 
     /// Whether a whole, valid frame is for this slave, and not the answer of another.
@@ -207,30 +208,27 @@ impl Slave {
             (0x04, 0xA010..=0xA013, written) => {
                 answer.extend(self.held.write(di, written)?);
                 if di == 0xA010 {
-                    self.tariffs += 1;
+                    self.obeyed.tariff += 1;
                     answer.extend(self.status(snapshot));
                 }
             }
             (0x15, 0xA018, address) if is_bcd(address) => self.address = address.try_into().ok()?,
             (0x03, 0x810A, []) => {}
-            (0x04, 0xA017, [0x55]) => self.turn(Valve::Open, snapshot, &mut answer),
-            (0x04, 0xA017, [0x99]) => self.turn(Valve::Closed, snapshot, &mut answer),
+            (0x04, 0xA017, [0x55]) => self.turn(true, snapshot, &mut answer),
+            (0x04, 0xA017, [0x99]) => self.turn(false, snapshot, &mut answer),
             (0x04, 0xA015, clock) => {
                 self.clock_set_by = clock_of(clock)?.duration_since(snapshot.clock);
+                self.obeyed.clock += 1;
             }
             _ => return None,
         }
         Some((answer, register))
     }
 
-    fn turn(&mut self, to: Valve, snapshot: &Snapshot, answer: &mut Vec<u8>) {
-        self.valve.turn(to, snapshot);
+    fn turn(&mut self, open: bool, snapshot: &Snapshot, answer: &mut Vec<u8>) {
+        self.valve.turn(open, snapshot);
+        self.obeyed.valve += 1;
         answer.extend(self.status(snapshot));
-    }
-
-    /// Orders to the valve and tariffs that it took since this was last asked.
-    pub(crate) fn take_orders(&mut self) -> (u64, u64) {
-        (self.valve.take_orders(), std::mem::take(&mut self.tariffs))
     }
 
     /// The identifier in reading order. The high bytes in use occur as no identifier's low byte, so the order shows.
@@ -257,11 +255,11 @@ impl Slave {
     }
 
     fn status(&self, snapshot: &Snapshot) -> [u8; 2] {
-        let valve = match self.valve.stands(snapshot) {
-            Valve::Open => 0b00,
-            Valve::Closed => 0b01,
-            // The standard has no word for it.
-            Valve::Moving => 0b10,
+        let valve = match self.valve.position(snapshot) {
+            Position::Open => 0b00,
+            Position::Closed => 0b01,
+            Position::Moving => 0b10,
+            Position::Fault => 0b11,
         };
         [valve | u8::from(snapshot.low_battery) << 2, 0]
     }

@@ -194,9 +194,10 @@ pub struct MeterConfig {
     /// How much longer an answer struck by [`Fault::Slow`] takes, 0 to 60 000 ms. Default 2000.
     #[serde(default = "default_slow_ms")]
     pub slow_ms: u32,
-    /// How long its valve takes from one end to the other, 0 to 60 000 ms (CJ/T 188, Modbus `xintai`). Default 0.
-    #[serde(default)]
-    pub valve_travel_ms: u32,
+    /// How long its valve takes from end to end, 0 to 600 000 ms; while it moves the meter says so. Only a meter with a
+    /// valve: CJ/T 188, Modbus model `xintai`, M-Bus model `valve`. Default 0: it is there at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valve_travel_ms: Option<u32>,
     /// The meter's own speed where it differs from the line's; it then only hears requests at that speed where the line
     /// has `strict_baud`. Default: the line's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -228,7 +229,7 @@ impl MeterConfig {
             volume: None,
             latency_ms: None,
             slow_ms: default_slow_ms(),
-            valve_travel_ms: 0,
+            valve_travel_ms: None,
             baud: None,
             di_order: DiOrder::default(),
             preamble_bytes: None,
@@ -278,6 +279,12 @@ impl MeterConfig {
     #[must_use]
     pub fn latency_ms(self, latency_ms: u32) -> Self {
         Self { latency_ms: Some(latency_ms), ..self }
+    }
+
+    /// The same with a valve that takes so long.
+    #[must_use]
+    pub fn valve_travel_ms(self, valve_travel_ms: u32) -> Self {
+        Self { valve_travel_ms: Some(valve_travel_ms), ..self }
     }
 
     /// The same with a fault that is always there.

@@ -20,8 +20,8 @@
 //!
 //! # Models
 //!
-//! One, `single-phase`. The register counts kWh; the relay takes the place of the valve, also for
-//! [`Fault::StuckValve`](crate::Fault::StuckValve).
+//! One, `single-phase`. The register counts kWh; the relay takes the place of the valve and sticks with
+//! any of its faults.
 
 #[cfg(test)]
 mod tests;
@@ -29,7 +29,7 @@ mod tests;
 use jiff::civil::DateTime;
 
 use crate::Protocol;
-use crate::bus::{Answer, Recognition, RegisterSaid, Snapshot, by_length};
+use crate::bus::{Answer, Obeyed, Recognition, RegisterSaid, Snapshot, by_length};
 use crate::mbus::{bcd, checksum};
 
 /// Two decimals, always.
@@ -97,11 +97,12 @@ pub(crate) struct Slave {
     address: [u8; 6],
     preamble: u8,
     relay_open: bool,
+    pub(crate) obeyed: Obeyed,
 }
 
 impl Slave {
     pub(crate) fn new(address: [u8; 6], preamble: u8) -> Self {
-        Self { address, preamble, relay_open: false }
+        Self { address, preamble, relay_open: false, obeyed: Obeyed::default() }
     }
 
     /// Whether a whole, valid frame is for this slave, and not the answer of another.
@@ -181,9 +182,10 @@ impl Slave {
             0x2A | 0x2B | 0x3A | 0x3B => self.relay_open,
             _ => return Err(OTHER_ERROR),
         };
-        if !snapshot.stuck_valve {
+        if snapshot.valve_fault.is_none() {
             self.relay_open = open;
         }
+        self.obeyed.valve += 1;
         Ok(())
     }
 

@@ -25,10 +25,17 @@ pub enum Fault {
     Collision,
     /// A faultless answer, but of a meter with another address and serial number.
     WrongAddress,
-    /// Valve commands are acknowledged, and the valve does not move.
+    /// Hears and obeys, and its answer is lost.
+    Mute,
+    /// Another meter hangs in its place: the same address, and the serial number one higher. Where the address is the
+    /// number (CJ/T 188, DL/T 645) nobody answers to it any more.
+    Swapped,
+    /// Valve commands are acknowledged, and the valve does not move and says so.
     StuckValve,
-    /// A valve that was told to move says for ever that it is on its way.
-    RestlessValve,
+    /// Valve commands are acknowledged, the valve does not move, and the status says that it is faulty.
+    ValveFault,
+    /// The valve once told to move is on its way for as long as this lasts.
+    MovingForEver,
     /// The status says that the battery is low.
     LowBattery,
     /// The meter's clock is [`CLOCK_OFF_S`](crate::CLOCK_OFF_S) seconds slow.
@@ -39,6 +46,10 @@ pub enum Fault {
 }
 
 impl Fault {
+    pub(crate) fn is_of_valve(self) -> bool {
+        matches!(self, Self::StuckValve | Self::ValveFault | Self::MovingForEver)
+    }
+
     /// Whether this fault can keep a correct master from getting the answer, or make it get another meter's.
     ///
     /// The remaining faults leave a faultless telegram with a sorry content.
@@ -52,10 +63,15 @@ impl Fault {
             | Self::WrongChecksum
             | Self::Echo
             | Self::Collision
-            | Self::WrongAddress => true,
-            Self::StuckValve | Self::RestlessValve | Self::LowBattery | Self::ClockOff | Self::RollOver => {
-                false
-            }
+            | Self::WrongAddress
+            | Self::Mute
+            | Self::Swapped => true,
+            Self::StuckValve
+            | Self::ValveFault
+            | Self::MovingForEver
+            | Self::LowBattery
+            | Self::ClockOff
+            | Self::RollOver => false,
         }
     }
 }

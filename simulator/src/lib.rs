@@ -54,7 +54,7 @@ mod port;
 mod simulator;
 mod wire;
 
-pub use bus::CLOCK_OFF_S;
+pub use bus::{CLOCK_OFF_S, Obeyed};
 pub use config::{
     Address, Config, ConfigError, DiOrder, LineConfig, MeterConfig, ModbusFraming, Parity, Protocol,
 };

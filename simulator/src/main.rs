@@ -3,6 +3,7 @@
 //! Prints where each line is to be found and, with `--said`, every answer as it goes out. Exit codes: 0 on SIGINT or
 //! SIGTERM, 1 if a line could not be opened, 64 for a bad command line or configuration.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use weir_simulator::{Config, Error, LineHandle, Simulator};
+use weir_simulator::{Config, Error, LineHandle, Obeyed, Simulator};
 
 const BAD_USAGE: u8 = 64;
 const FAILED_START: u8 = 1;
@@ -32,7 +33,7 @@ struct Arguments {
     /// Only say whether the configuration could be simulated.
     #[arg(long)]
     check: bool,
-    /// Print every answer that carries a meter's register.
+    /// Print every answer that carries a meter's register, and every order to valve, tariff or clock that a meter took.
     #[arg(long)]
     said: bool,
 }
@@ -88,8 +89,16 @@ fn place(line: &LineHandle) -> String {
 
 fn serve(simulator: &Simulator, print_said: bool, stop: &AtomicBool) {
     let mut position = 0;
+    let mut obeyed: HashMap<String, Obeyed> = HashMap::new();
     while !stop.load(Ordering::SeqCst) {
         if print_said {
+            for meter in simulator.meters() {
+                let now = meter.obeyed();
+                if obeyed.insert(meter.name().to_owned(), now).unwrap_or_default() != now {
+                    let Obeyed { valve, tariff, clock, .. } = now;
+                    print(&format!("{} obeyed: valve {valve}, tariff {tariff}, clock {clock}", meter.name()));
+                }
+            }
             for said in simulator.journal().since(position) {
                 position = said.position + 1;
                 let note = said.spoilt.map_or(String::new(), |fault| format!(" ({fault:?})"));

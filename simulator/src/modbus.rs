@@ -53,7 +53,7 @@
 //! | 0x12 | BCD, 4 registers | meter number, 16 digits, highest first |
 //! | 0x16 | BCD, 4 registers | clock: YYYY MMDD hhmm ss00 |
 //! | 0x1A | f32 DCBA | battery, V |
-//! | 0x1C | u16, writable | valve: reads 1 open, 2 closed, 0 on its way, and 8 more with a low battery; write 1 opens, 2 closes |
+//! | 0x1C | u16, writable | valve: reads 1 open, 2 closed, 4 faulty, 0 on its way, and 8 more with a low battery; write 1 opens, 2 closes |
 //! | 0x1D | u16 | pulse coefficient, 1 |
 //!
 //! **`bench`** (made up; functions 03 and 04, registers 0 to 39): twenty u32 ABCD: volume 0.001 m³, flow l/h, serial
@@ -64,9 +64,9 @@ pub(crate) use map::litres_as_float;
 #[cfg(test)]
 mod tests;
 
-use jiff::SignedDuration;
+use std::time::Duration;
 
-use crate::bus::{Actuator, Answer, Recognition, RegisterSaid, Snapshot, Valve, by_length};
+use crate::bus::{Answer, Obeyed, Recognition, RegisterSaid, Snapshot, Valve, by_length};
 use crate::{ModbusFraming, Protocol};
 
 /// All models count litres.
@@ -167,12 +167,19 @@ pub(crate) struct Slave {
     model: Model,
     framing: ModbusFraming,
     alone: bool,
-    valve: Actuator,
+    valve: Valve,
+    pub(crate) obeyed: Obeyed,
 }
 
 impl Slave {
-    pub(crate) fn new(unit: u8, model: Model, framing: ModbusFraming, valve_travel: SignedDuration) -> Self {
-        Self { unit, model, framing, alone: false, valve: Actuator::new(valve_travel) }
+    pub(crate) fn new(unit: u8, model: Model, framing: ModbusFraming) -> Self {
+        let valve = Valve::new(Duration::ZERO);
+        Self { unit, model, framing, alone: false, valve, obeyed: Obeyed::default() }
+    }
+
+    /// The same with this valve.
+    pub(crate) fn with_valve(self, valve: Valve) -> Self {
+        Self { valve, ..self }
     }
 
     /// The only meter behind its TCP address.
@@ -259,7 +266,7 @@ impl Slave {
         if !(1..=125).contains(&count) {
             return Err(ILLEGAL_VALUE);
         }
-        let registers = map::registers(self.model, self.unit, self.valve.stands(snapshot), snapshot);
+        let registers = map::registers(self.model, self.unit, self.valve.position(snapshot), snapshot);
         let (first, count) = (usize::from(address), usize::from(count));
         let asked = registers.get(first..first + count).ok_or(ILLEGAL_ADDRESS)?;
         // 250 bytes at most, as count is at most 125.
@@ -269,21 +276,17 @@ impl Slave {
         Ok((pdu, if has_volume { RegisterSaid::Anew } else { RegisterSaid::No }))
     }
 
-    /// Orders to the valve that it took since this was last asked.
-    pub(crate) fn take_valve_orders(&mut self) -> u64 {
-        self.valve.take_orders()
-    }
-
     fn write(&mut self, address: u16, value: u16, snapshot: &Snapshot) -> Result<(), u8> {
         if usize::from(address) != map::XINTAI_VALVE {
             return Err(ILLEGAL_ADDRESS);
         }
-        let valve = match value {
-            1 => Valve::Open,
-            2 => Valve::Closed,
+        let open = match value {
+            1 => true,
+            2 => false,
             _ => return Err(ILLEGAL_VALUE),
         };
-        self.valve.turn(valve, snapshot);
+        self.valve.turn(open, snapshot);
+        self.obeyed.valve += 1;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::bus::{Bus, MeterControl};
+use crate::bus::{Bus, MeterControl, Obeyed};
 use crate::config::{LinePlan, Place, Plan, check_faults};
 use crate::line::{Commander, Counters, Line, Order};
 use crate::pacing::Character;
@@ -267,16 +267,10 @@ impl MeterHandle {
         self.control.is_dead()
     }
 
-    /// How many orders to its valve the meter has obeyed, whether the valve moved or not, since the start.
+    /// What it has obeyed since the start. An answer that a master has read is counted already.
     #[must_use]
-    pub fn valve_orders(&self) -> u64 {
-        self.control.valve_orders()
-    }
-
-    /// How many tariffs it has taken since the start (CJ/T 188).
-    #[must_use]
-    pub fn tariffs(&self) -> u64 {
-        self.control.tariffs()
+    pub fn obeyed(&self) -> Obeyed {
+        self.control.obeyed()
     }
 
     /// The kept journal entries of this meter, oldest first.

@@ -379,3 +379,16 @@ fn a_link_left_over_by_a_killed_run_is_replaced() {
     ask(&mut open(&path), &READ_MODBUS, 9);
     drop(simulator);
 }
+
+#[test]
+fn what_a_meter_has_obeyed_can_be_looked_up_as_soon_as_its_answer_is_read() {
+    let meter = MeterConfig { serial: Some(7), ..MeterConfig::modbus("v").model("xintai").address(1) };
+    let simulator = start(fast(LineConfig::memory("L").with([meter.valve_travel_ms(600_000)])));
+    let mut stream = simulator.line("L").unwrap().connect().unwrap();
+    let close = [0x01, 0x06, 0x00, 0x1C, 0x00, 0x02, 0xC9, 0xCD];
+    let read_back = [0x01, 0x03, 0x00, 0x1C, 0x00, 0x01, 0x45, 0xCC];
+    assert_eq!(simulator.meter("v").unwrap().obeyed().valve, 0);
+    assert_eq!(ask(&mut stream, &close, 8), close);
+    assert_eq!(simulator.meter("v").unwrap().obeyed().valve, 1);
+    assert_eq!(ask(&mut stream, &read_back, 7)[3..5], [0, 0], "on its way for ten minutes");
+}

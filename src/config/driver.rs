@@ -94,7 +94,8 @@ fn mbus(wanted: &Wanted<'_>, profiles: &mut Profiles, findings: &mut Findings) -
     let at = wanted.address?;
     let address = mbus_address(at, findings)?;
     let number = address.as_secondary().and_then(weir_mbus::Secondary::number);
-    let options = Options { key, vif_text: vif_text.unwrap_or_default(), ..Options::default() };
+    let valve = profile.as_ref().and_then(|profile| profile.valve.clone()).map(Arc::new);
+    let options = Options { key, vif_text: vif_text.unwrap_or_default(), valve, ..Options::default() };
     let driver = Box::new(Mbus::new(address, options));
     let selection = profile.and_then(|profile| profile.selection.clone()).map(Arc::new);
     Some(Built { driver, serial: Serial::DEFAULT, same_as: format!("mbus {address}"), number, selection })

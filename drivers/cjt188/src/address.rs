@@ -88,6 +88,12 @@ impl Address {
         self.number().chars().take(4).collect()
     }
 
+    /// Whether more meters than one obey it: it has a wildcard, or is 99 × 7, a second broadcast address by one source
+    /// (ng-gateway).
+    pub fn is_shared(&self) -> bool {
+        self.wire().contains(&Self::ANY) || self.bytes == [0x99; 7]
+    }
+
     /// Whether a meter that answers with `answer` may have been meant by this address.
     pub fn admits(&self, answer: &Self) -> bool {
         self.wire().into_iter().zip(answer.wire()).all(|(asked, found)| asked == found || asked == Self::ANY)
@@ -169,6 +175,19 @@ mod tests {
         assert_eq!(fails("水330011223344"), AddressError::Digit { position: 1, found: '水' });
         assert_eq!(fails("1:78330011223344"), AddressError::Type { found: "1".into() });
         assert_eq!(fails("+1:78330011223344"), AddressError::Type { found: "+1".into() });
+    }
+
+    #[test]
+    fn a_wildcard_anywhere_makes_an_address_of_many() {
+        let own: Address = "78330011223344".parse().unwrap();
+        assert!(!own.is_shared() && Address::BROADCAST.is_shared());
+        assert!(Address::from_wire(0x10, [0x99; 7]).is_shared());
+        assert!(Address::from_wire(Address::ANY, own.bytes()).is_shared());
+        for place in 0..7 {
+            let mut bytes = own.bytes();
+            bytes[place] = 0xAA;
+            assert!(Address::from_wire(0x10, bytes).is_shared(), "byte {place}");
+        }
     }
 
     #[test]

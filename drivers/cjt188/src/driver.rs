@@ -1,5 +1,5 @@
 //! The driver: asks one meter for its metering data, with one exchange a poll. What else a meter can be asked and told
-//! stands in `orders`, over the exchange of this file.
+//! stands in `orders` and `command`, over the exchange of this file.
 //!
 //! Each new request carries the next serial number, and the line repeats a request unchanged. So an answer that comes
 //! after its time-out is told from the one waited for, except with meters that do not repeat the number.
@@ -7,7 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use weir_meter::{Answer, Ask, Driver, Fault, Line, Load, Serial, Timing, async_trait};
+use weir_meter::{
+    Answer, Ask, Course, Driver, Fault, Line, Load, Observed, Order, Serial, Timing, Unsupported, async_trait,
+};
 
 use crate::data::decode;
 use crate::frame::SHORTEST;
@@ -60,6 +62,11 @@ impl Cjt188 {
         let other = if first == DiOrder::HighFirst { DiOrder::LowFirst } else { DiOrder::HighFirst };
         let is_turn = self.failures % FAILURES_BEFORE_NEW_PROBE == FAILURES_BEFORE_NEW_PROBE - 1;
         (first, (self.answered.is_none() || is_turn).then_some(other))
+    }
+
+    /// Whether it is not known yet in which byte order the meter understands a write.
+    pub(crate) fn must_find_order(&self) -> bool {
+        self.profile.di_order == DiOrder::Auto && self.answered.is_none()
     }
 
     pub(crate) async fn read_either(&mut self, line: &mut dyn Line) -> Result<Answer, Fault> {
@@ -140,5 +147,17 @@ impl Driver for Cjt188 {
 
     fn decode(&self, _: &[u8], answer: &[u8]) -> Option<Result<Answer, Fault>> {
         Some(decode(answer, &self.profile))
+    }
+
+    fn course(&self, order: &Order) -> Result<Course, Unsupported> {
+        self.course_of(order)
+    }
+
+    async fn carry_out(&mut self, line: &mut dyn Line, order: &Order) -> Result<Observed, Fault> {
+        self.tell(line, order).await
+    }
+
+    async fn observe(&mut self, line: &mut dyn Line, order: &Order) -> Result<Observed, Fault> {
+        self.look(line, order).await
     }
 }

@@ -9,13 +9,15 @@
 //!
 //! Beside the poll, a meter can be asked for its history, address, price table, days and purchases, and told to move its
 //! valve, set its clock, prices, days, purchases and address: [`Request`] has the bytes, [`Reply`] reads the answers, and
-//! the functions of [`Cjt188`] carry them out over a line. Nothing of that is part of a poll.
+//! the functions of [`Cjt188`] carry them out over a line. Nothing of that is part of a poll. Valve, prices and clock are also
+//! orders of the command path (`command`).
 //!
 //! What this crate deliberately does not do: decipher SM4, write keys, the parameters of the 2018 edition (A101 to A106) or
 //! the factory's switch (A019), or guess at a layout that no source tells. Such answers keep their bytes.
 
 mod address;
 mod bcd;
+mod command;
 mod data;
 mod driver;
 mod frame;
@@ -35,5 +37,5 @@ pub use orders::{OrderError, who_is_there};
 pub use profile::{ByteOrder, DayIdentifier, DiOrder, Profile, Ser, StatusBits, UnitOfCode, ValveCodes};
 pub use recognise::{Expected, recognise};
 pub use reply::{Credited, PriceTable, Purchase, Reply, Written};
-pub use request::{Inexpressible, Request, ValveOrder};
-pub use weir_meter::ProfileFault;
+pub use request::{Inexpressible, Request};
+pub use weir_meter::{ProfileFault, ValveOrder};

@@ -266,13 +266,13 @@ impl Cjt188 {
     }
 
     /// The answer to a write, which goes out once, in the byte order that the meter is known to understand.
-    async fn written(
+    pub(crate) async fn written(
         &mut self,
         line: &mut dyn Line,
         request: &Request,
         renamed: Option<Address>,
     ) -> Result<Reply, Fault> {
-        if self.orders().1.is_some() && self.answered.is_none() {
+        if self.must_find_order() {
             self.read_either(line).await?;
         }
         let (order, _) = self.orders();
@@ -280,7 +280,7 @@ impl Cjt188 {
         Reply::parse(&telegram, &self.profile)
     }
 
-    async fn reply(&mut self, line: &mut dyn Line, request: &Request) -> Result<Reply, Fault> {
+    pub(crate) async fn reply(&mut self, line: &mut dyn Line, request: &Request) -> Result<Reply, Fault> {
         let telegram = self.ask(line, request).await?;
         Reply::parse(&telegram, &self.profile)
     }

@@ -11,6 +11,9 @@ use weir_wire::Unit;
 
 use crate::units::quantity_of;
 
+/// Ten minutes for a valve are a slip of the hand.
+const SETTLE_MS_MAX: u32 = 600_000;
+
 /// How a meter model uses the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -139,11 +142,25 @@ pub struct ValveCodes {
     pub read: Option<u8>,
     /// Bytes that follow the code, at most eight.
     pub after: Vec<u8>,
+    /// From the order to the first look at the status, in milliseconds, at most `settle_ms`.
+    pub travel_ms: u32,
+    /// From the order to when the valve must stand where it was sent, in milliseconds, 1 to 600,000.
+    pub settle_ms: u32,
 }
 
 impl Default for ValveCodes {
     fn default() -> Self {
-        Self { control: 0x04, open: 0x55, close: 0x99, read: None, after: Vec::new() }
+        Self {
+            control: 0x04,
+            open: 0x55,
+            close: 0x99,
+            read: None,
+            after: Vec::new(),
+            // No source tells how long a valve takes. Assumed: a small one is there after three seconds, and none
+            // needs more than a minute.
+            travel_ms: 3000,
+            settle_ms: 60_000,
+        }
     }
 }
 
@@ -312,6 +329,11 @@ impl ValveCodes {
         if self.after.len() > 8 {
             check.wrong(&["valve", "after"], "has more than eight bytes");
         }
+        if !(1..=SETTLE_MS_MAX).contains(&self.settle_ms) {
+            check.wrong(&["valve", "settle_ms"], &format!("is not within 1 and {SETTLE_MS_MAX}"));
+        } else if self.travel_ms > self.settle_ms {
+            check.wrong(&["valve", "travel_ms"], "is longer than settle_ms");
+        }
     }
 }
 
@@ -369,7 +391,7 @@ mod tests {
             assert!(status.contains_key(key), "{key}");
         }
         let valve = shown["valve"].as_table().unwrap();
-        for key in ["control", "open", "close", "after"] {
+        for key in ["control", "open", "close", "after", "travel_ms", "settle_ms"] {
             assert!(valve.contains_key(key), "{key}");
         }
         assert!(text.contains("# read = "), "has no default, so it is shown as a comment");
@@ -408,6 +430,9 @@ mod tests {
             ("[valve]\nclose = 0x55", "valve.close: is the code that opens"),
             ("[valve]\nread = 0x55", "valve.read: is a code that moves"),
             ("[valve]\nafter = [0,0,0,0,0,0,0,0,0]", "valve.after: has more than eight"),
+            ("[valve]\nsettle_ms = 0", "valve.settle_ms: is not within"),
+            ("[valve]\nsettle_ms = 600001", "valve.settle_ms: is not within"),
+            ("[valve]\ntravel_ms = 60001", "valve.travel_ms: is longer than settle_ms"),
             ("settlement_day_di = \"8105\"", "8105"),
             ("[units]\n2c = { unit = \"m3\" }", "upper-case"),
             ("[units]\n00 = { unit = \"cubit\" }", "units.00: is no unit"),

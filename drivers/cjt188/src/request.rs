@@ -7,6 +7,7 @@
 //! source tells the payload, and A019, which is the factory's.
 
 use jiff::civil::DateTime;
+use weir_meter::ValveOrder;
 use weir_wire::Number;
 
 use crate::bcd::{amount, to_bcd};
@@ -32,15 +33,6 @@ impl Inexpressible {
     pub(crate) fn new(why: impl Into<String>) -> Self {
         Self { why: why.into() }
     }
-}
-
-/// Where a valve is told to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValveOrder {
-    /// Let the water through.
-    Open,
-    /// Shut it off.
-    Close,
 }
 
 /// One request to a meter, without the address, serial number and byte order it is sent with.

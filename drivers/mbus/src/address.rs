@@ -70,6 +70,14 @@ impl Address {
         }
     }
 
+    /// Whether more meters than one may obey: 254, and a secondary address of which a part is open.
+    pub fn is_shared(&self) -> bool {
+        match &self.0 {
+            Kind::Primary(address) => *address > PRIMARY_MAX,
+            Kind::Secondary(secondary) => !secondary.is_exact(),
+        }
+    }
+
     /// The byte in a request's address field.
     pub(crate) fn byte(self) -> u8 {
         match self.0 {

@@ -1,6 +1,8 @@
 //! Reads one meter: the requests that make a reading of it. How it is reached is in `link`.
 
-use weir_meter::{Answer, Driver, Fault, Line, Load, Serial, Timing, async_trait};
+use weir_meter::{
+    Answer, Course, Driver, Fault, Line, Load, Observed, Order, Serial, Timing, Unsupported, async_trait,
+};
 
 use std::time::Duration;
 
@@ -126,13 +128,27 @@ impl Driver for Mbus {
             self.read_on(line, &mut merge, !frame_count).await?;
         }
         self.link.close(line, (!more_follow).then_some(!frame_count)).await;
-        Ok(merge.finish())
+        let mut answer = merge.finish();
+        if let Some(valve) = &self.options.valve {
+            valve.place(&mut answer);
+        }
+        Ok(answer)
     }
 
     fn decode(&self, _: &[u8], answer: &[u8]) -> Option<Result<Answer, Fault>> {
         (answer.len() > 1).then(|| crate::decode(answer, &self.options))
     }
+
+    fn course(&self, order: &Order) -> Result<Course, Unsupported> {
+        self.course_of(order)
+    }
+
+    async fn carry_out(&mut self, line: &mut dyn Line, order: &Order) -> Result<Observed, Fault> {
+        self.tell(line, order).await
+    }
 }
+
+mod command;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! ```text
 //! driver     which requests make a reading
 //! services   what may be changed in a meter; discovery finds those that nobody wrote down
+//! valve      what moves a valve and tells its position, by a profile
 //!   link       how a meter is reached: begun anew or selected, with which frame count bit
 //!   frame      link layer: frames, checksums, where an answer ends
 //!   telegram   application layer: what the CI field announces; header, errors
@@ -42,6 +43,7 @@ mod secondary;
 mod security;
 pub mod services;
 mod telegram;
+mod valve;
 mod vif;
 mod vife;
 
@@ -53,3 +55,4 @@ pub use options::{Options, VifText};
 pub use profile::Profile;
 pub use secondary::Secondary;
 pub use telegram::decode;
+pub use valve::ValveMap;

@@ -50,6 +50,11 @@ impl Link {
         Self { address, frame_count: None, answers_farewell: true }
     }
 
+    /// What the meter expects counts as unknown: the next exchange begins anew.
+    pub(crate) fn forget(&mut self) {
+        self.frame_count = None;
+    }
+
     /// Gets the meter to listen, and gives the frame count bit with which it is asked.
     ///
     /// Until [`Link::close`] says that all went well, the meter's state counts as unknown.

@@ -1,7 +1,9 @@
 //! What a meter's driver is told besides its address.
 
-use crate::Key;
+use std::sync::Arc;
+
 use crate::header::MeterId;
+use crate::{Key, ValveMap};
 
 /// How one meter's telegrams are to be read. The default is right for most meters.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +14,8 @@ pub struct Options {
     pub meter: Option<MeterId>,
     /// In which order the meter sends the characters of a plain-text VIF.
     pub vif_text: VifText,
+    /// How its valve is moved, and what tells where it stands.
+    pub valve: Option<Arc<ValveMap>>,
 }
 
 /// In which order a meter sends the characters of a plain-text VIF (7C, FC).

@@ -3,12 +3,14 @@
 //! An M-Bus meter says itself what its values are, so a profile is short and none comes with Weir: which values are on a
 //! bill is the utility's to say. The format is described in `profiles/README.md`.
 
+mod valve;
+
 use serde::Deserialize;
 use weir_meter::ProfileFault;
 use weir_meter::selection::{self, Keep, KeepFault, Selection, Which};
 use weir_wire::{Function, Quantity};
 
-use crate::VifText;
+use crate::{ValveMap, VifText};
 
 /// Longer than any profile; a file that is none is not read to its end.
 const TEXT_BYTES_MAX: usize = 256 * 1024;
@@ -22,6 +24,8 @@ pub struct Profile {
     pub vif_text: Option<VifText>,
     /// Which of its values are forwarded; `None` for all.
     pub selection: Option<Selection>,
+    /// How its valve is moved, where it has one.
+    pub valve: Option<ValveMap>,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +34,7 @@ struct Typed {
     model: String,
     vif_text: Option<String>,
     keep: Option<Vec<TypedKeep>>,
+    valve: Option<valve::Typed>,
 }
 
 #[derive(Deserialize)]
@@ -67,9 +72,10 @@ impl Profile {
             found.map(|(_, order)| order)
         });
         let selection = typed.keep.and_then(|keep| check.selection(keep));
+        let valve = typed.valve.and_then(|valve| check.valve(valve));
         check.faults.sort_by_key(|fault| fault.span.start);
         if check.faults.is_empty() {
-            Ok(Self { model: typed.model, vif_text, selection })
+            Ok(Self { model: typed.model, vif_text, selection, valve })
         } else {
             Err(check.faults)
         }
@@ -88,8 +94,11 @@ impl Check<'_> {
     }
 
     fn selection(&mut self, typed: Vec<TypedKeep>) -> Option<Selection> {
-        let entries: Vec<Option<Keep>> =
-            typed.into_iter().enumerate().map(|(index, entry)| self.keep(index, entry)).collect();
+        let entries: Vec<Option<Keep>> = typed
+            .into_iter()
+            .enumerate()
+            .map(|(index, entry)| self.keep(&["keep", &index.to_string()], entry))
+            .collect();
         let entries = entries.into_iter().collect::<Option<_>>()?;
         let faults = match Selection::new(entries) {
             Ok(selection) => return Some(selection),
@@ -111,16 +120,15 @@ impl Check<'_> {
         None
     }
 
-    fn keep(&mut self, index: usize, entry: TypedKeep) -> Option<Keep> {
-        let index = index.to_string();
+    fn keep(&mut self, path: &[&str], entry: TypedKeep) -> Option<Keep> {
         let main = Keep::main(Quantity::from(entry.quantity.as_str()));
         let function = match &entry.function {
             None => Some(main.function.clone()),
-            Some(word) => self.function(&index, word),
+            Some(word) => self.function(path, word),
         };
-        let storage = self.place(&index, "storage", entry.storage, selection::STORAGE_MAX);
-        let tariff = self.place(&index, "tariff", entry.tariff, selection::TARIFF_MAX);
-        let subunit = self.place(&index, "subunit", entry.subunit, selection::SUBUNIT_MAX);
+        let storage = self.place(path, "storage", entry.storage, selection::STORAGE_MAX);
+        let tariff = self.place(path, "tariff", entry.tariff, selection::TARIFF_MAX);
+        let subunit = self.place(path, "subunit", entry.subunit, selection::SUBUNIT_MAX);
         Some(Keep {
             function: function?,
             storage: storage?,
@@ -131,12 +139,12 @@ impl Check<'_> {
         })
     }
 
-    fn function(&mut self, index: &str, word: &str) -> Option<Which<Function>> {
+    fn function(&mut self, path: &[&str], word: &str) -> Option<Which<Function>> {
         let words = selection::functions();
         let found = words.iter().find(|(known, _)| *known == word).map(|(_, function)| function.clone());
         if found.is_none() {
             let known = words.map(|(known, _)| known).join(", ");
-            self.wrong(&["keep", index, "function"], &format!("{word:?} is none of {known}"));
+            self.wrong(&[path, &["function"]].concat(), &format!("{word:?} is none of {known}"));
         }
         found
     }
@@ -144,7 +152,7 @@ impl Check<'_> {
     /// A number up to this one, or any; 0 when nothing was typed.
     fn place<T: TryFrom<i64> + Default>(
         &mut self,
-        index: &str,
+        path: &[&str],
         key: &str,
         typed: Option<toml::Value>,
         max: i64,
@@ -157,7 +165,7 @@ impl Check<'_> {
         };
         if found.is_none() {
             let why = format!("must be a whole number from 0 to {max}, or \"{}\"", selection::ANY);
-            self.wrong(&["keep", index, key], &why);
+            self.wrong(&[path, &[key]].concat(), &why);
         }
         found.map(Which::Only)
     }
@@ -191,7 +199,7 @@ mod tests {
     #[test]
     fn a_profile_needs_nothing_but_its_model() {
         let profile = Profile::parse("model = \"x\"\n").unwrap();
-        assert_eq!(profile, Profile { model: "x".into(), vif_text: None, selection: None });
+        assert_eq!(profile, Profile { model: "x".into(), vif_text: None, selection: None, valve: None });
     }
 
     fn faults(text: &str) -> Vec<String> {

@@ -17,7 +17,7 @@ use crate::telegram::{self, Merge};
 use crate::{Address, Options, timing};
 
 /// CI field: data for the meter, lowest byte first.
-const DATA_SEND: u8 = 0x51;
+pub(crate) const DATA_SEND: u8 = 0x51;
 /// CI field: back to the start of the application.
 const APPLICATION_RESET: u8 = 0x50;
 /// Speeds by their CI field, from B8 on (EN 13757-3).
@@ -168,7 +168,7 @@ async fn look(line: &mut dyn Line, meter: Address) -> Result<Answer, Fault> {
 }
 
 /// DIF, VIF and data of a clock.
-fn clock_record(clock: DateTime, form: ClockForm) -> Option<Vec<u8>> {
+pub(crate) fn clock_record(clock: DateTime, form: ClockForm) -> Option<Vec<u8>> {
     let small = |number: i8| number.unsigned_abs();
     let year = clock.year().checked_sub(2000).and_then(|year| u8::try_from(year).ok());
     let year = year.filter(|year| *year <= 80)?;

@@ -5,7 +5,7 @@
 //! from 0 again, so Modbus/TCP's transaction id is this driver's own, put in on the way out and taken out on the way
 //! back: a late answer to an earlier request can then never pass for a fresh one.
 //!
-//! Orders to a valve (`valve`) are two lines of frame and need no client.
+//! Orders (`command`) are two lines of frame and need no client.
 //!
 //! The client runs inside the very future that pumps its bytes; nothing is spawned.
 
@@ -15,7 +15,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio_modbus::client::{Context, Reader as _, rtu as rtu_client, tcp as tcp_client};
 use tokio_modbus::{ExceptionCode, Slave};
-use weir_meter::{Answer, Ask, Driver, Fault, Line, Load, Serial, Timing, async_trait};
+use weir_meter::{
+    Answer, Ask, Course, Driver, Fault, Line, Load, Observed, Order, Serial, Timing, Unsupported, async_trait,
+};
 
 use crate::evaluate::{self, Image, KeepRaw};
 use crate::frame::{FunctionCode, Read, exception_name, rtu, tcp};
@@ -206,6 +208,18 @@ impl Driver for Modbus {
         let both = [request, answer].concat();
         Some(crate::decode(&self.profile, &both, None).map_err(|error| Fault::garbled(error.to_string())))
     }
+
+    fn course(&self, order: &Order) -> Result<Course, Unsupported> {
+        self.course_of(order)
+    }
+
+    async fn carry_out(&mut self, line: &mut dyn Line, order: &Order) -> Result<Observed, Fault> {
+        self.tell(line, order).await
+    }
+
+    async fn observe(&mut self, line: &mut dyn Line, order: &Order) -> Result<Observed, Fault> {
+        self.look(line, order).await
+    }
 }
 
 /// The silence owed before a request.
@@ -216,8 +230,7 @@ fn silence(serial: &Serial, characters: f64) -> Duration {
     serial.bits(SILENCE_BITS_PER_CHARACTER.max(serial.bits_per_character())).mul_f64(characters)
 }
 
-mod valve;
-pub use valve::{Driven, ValveOrder};
+mod command;
 
 #[cfg(test)]
 mod tests;

@@ -24,7 +24,11 @@ impl Image {
 
     /// The bytes of a field in wire order; the latest where a register came twice.
     fn of(&self, field: &Field) -> Option<&[u8]> {
-        let wanted = field.block();
+        self.registers(field.block())
+    }
+
+    /// The bytes of whole registers in wire order.
+    pub(crate) fn registers(&self, wanted: Block) -> Option<&[u8]> {
         self.0.iter().rev().find_map(|(block, data)| {
             let inside = block.function == wanted.function && wanted.end() <= block.end();
             let first = usize::from(wanted.start.checked_sub(block.start)?) * 2;
@@ -44,7 +48,7 @@ pub(crate) enum KeepRaw {
 
 /// The meter's answer.
 pub(crate) fn answer(profile: &Profile, image: &Image, keep: KeepRaw) -> Answer {
-    let number = profile.number.as_ref().and_then(|field| field.identification(image.of(field)?));
+    let number = number(profile, image);
     Answer {
         identity: Identity {
             manufacturer: profile.manufacturer.clone(),
@@ -57,6 +61,11 @@ pub(crate) fn answer(profile: &Profile, image: &Image, keep: KeepRaw) -> Answer 
         status: status(&profile.status, image),
         raw: None,
     }
+}
+
+/// The meter's own number.
+pub(crate) fn number(profile: &Profile, image: &Image) -> Option<String> {
+    profile.number.as_ref().and_then(|field| field.identification(image.of(field)?))
 }
 
 fn value(map: &ValueMap, image: &Image, keep: KeepRaw) -> Option<Value> {

@@ -37,7 +37,7 @@ impl FunctionCode {
     }
 }
 
-/// The functions that move a valve.
+/// The functions that write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WriteFunction {
     /// 05, write a single coil.

@@ -16,7 +16,7 @@
 //! Everything but [`Modbus`] is pure. Sources: "MODBUS Application Protocol Specification" V1.1b3, "MODBUS over Serial
 //! Line" V1.02, "MODBUS Messaging on TCP/IP Implementation Guide" V1.0b (modbus.org).
 //!
-//! Deliberately absent: reading coils and discrete inputs, writing anything but a valve's orders, Modbus ASCII, and
+//! Deliberately absent: reading coils and discrete inputs, writing anything but a valve's orders and a tariff, Modbus ASCII, and
 //! guessing of addresses or word orders.
 
 mod decode;
@@ -29,6 +29,6 @@ pub mod profiles;
 mod types;
 
 pub use decode::{DecodeError, decode};
-pub use driver::{Driven, Framing, Modbus, UnitError, ValveOrder};
+pub use driver::{Framing, Modbus, UnitError};
 pub use plan::Block;
 pub use profile::{Profile, ProfileFault, Row};

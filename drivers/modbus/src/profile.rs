@@ -10,6 +10,7 @@ mod read;
 mod rows;
 mod section;
 mod status;
+mod tariff;
 mod value;
 mod valve;
 
@@ -23,6 +24,7 @@ use crate::plan::Block;
 use crate::types::Field;
 
 pub use rows::Row;
+pub(crate) use tariff::TariffMap;
 pub(crate) use valve::ValveMap;
 pub use weir_meter::ProfileFault;
 
@@ -41,6 +43,7 @@ pub struct Profile {
     pub(crate) values: Vec<ValueMap>,
     pub(crate) status: Vec<StatusMap>,
     pub(crate) valve: Option<ValveMap>,
+    pub(crate) tariff: Option<TariffMap>,
     pub(crate) plan: Vec<Block>,
 }
 

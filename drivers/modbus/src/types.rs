@@ -30,7 +30,7 @@ impl Order {
     ];
 
     /// Wire bytes to most significant byte first.
-    fn sorted(self, wire: &[u8]) -> Vec<u8> {
+    pub(crate) fn sorted(self, wire: &[u8]) -> Vec<u8> {
         let mut registers: Vec<&[u8]> = wire.chunks(2).collect();
         if self.reversed_registers {
             registers.reverse();

@@ -3,7 +3,7 @@
 //! The register grows by a drawn step with every answer that carries it, so no two answers are alike and a reading
 //! can be traced to the one answer it came from. It stands still while the meter is not asked.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use rust_decimal::Decimal;
 
-use super::{Answer, RegisterSaid, Reply, spoil};
+use super::{Answer, Obeyed, RegisterSaid, Reply, Valve, spoil};
 use crate::config::{Kind, MeterPlan};
 use crate::pacing::Character;
 use crate::{Fault, FaultRule, ModbusFraming, Protocol, Said, cjt188, dlt645, mbus, modbus};
@@ -19,11 +19,14 @@ use crate::{Fault, FaultRule, ModbusFraming, Protocol, Said, cjt188, dlt645, mbu
 /// How slow the clock of a meter with [`Fault::ClockOff`] is: a day, an hour and 17 minutes, in seconds.
 pub const CLOCK_OFF_S: i64 = 86_400 + 3_600 + 17 * 60;
 
+/// Eight digits.
+const SERIAL_MAX: u32 = 99_999_999;
+
 /// The largest step of a register between two answers, in units of its last digit.
 const STEP_MAX: u64 = 9;
 
 /// What a meter knows when it is asked.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     pub(crate) serial: u32,
     /// In steps of the model's last digit, as all volumes.
@@ -32,10 +35,10 @@ pub(crate) struct Snapshot {
     pub(crate) flow_l_per_h: u32,
     pub(crate) clock: DateTime,
     pub(crate) low_battery: bool,
-    pub(crate) stuck_valve: bool,
-    pub(crate) restless_valve: bool,
-    /// The time by which things move, whatever the meter's clock shows.
+    /// The time by no meter's clock, for what takes time.
     pub(crate) now: DateTime,
+    /// What ails its valve.
+    pub(crate) valve_fault: Option<Fault>,
 }
 
 /// What a handle may change in a meter while its line's thread uses it.
@@ -43,8 +46,7 @@ pub(crate) struct Snapshot {
 pub(crate) struct MeterControl {
     dead: AtomicBool,
     faults: Mutex<Faults>,
-    valve_orders: AtomicU64,
-    tariffs: AtomicU64,
+    obeyed: Mutex<Obeyed>,
 }
 
 #[derive(Debug, Clone)]
@@ -56,12 +58,8 @@ struct Faults {
 
 impl MeterControl {
     fn new(rules: Vec<FaultRule>) -> Self {
-        Self {
-            dead: AtomicBool::new(false),
-            faults: Mutex::new(Faults { rules, setting: 1 }),
-            valve_orders: AtomicU64::new(0),
-            tariffs: AtomicU64::new(0),
-        }
+        let faults = Mutex::new(Faults { rules, setting: 1 });
+        Self { dead: AtomicBool::new(false), faults, obeyed: Mutex::default() }
     }
 
     pub(crate) fn set_dead(&self, dead: bool) {
@@ -72,20 +70,18 @@ impl MeterControl {
         self.dead.load(Ordering::SeqCst)
     }
 
-    /// Orders that moved the valve, or were to.
-    pub(crate) fn valve_orders(&self) -> u64 {
-        self.valve_orders.load(Ordering::SeqCst)
-    }
-
-    /// Tariffs that were written.
-    pub(crate) fn tariffs(&self) -> u64 {
-        self.tariffs.load(Ordering::SeqCst)
-    }
-
     pub(crate) fn set_faults(&self, rules: Vec<FaultRule>) {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         faults.rules = rules;
         faults.setting += 1;
+    }
+
+    pub(crate) fn obeyed(&self) -> Obeyed {
+        *self.obeyed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_obeyed(&self, obeyed: Obeyed) {
+        *self.obeyed.lock().unwrap_or_else(PoisonError::into_inner) = obeyed;
     }
 
     /// The faults that strike this time, and which setting they are of.
@@ -133,16 +129,17 @@ impl Meter {
         let (drawn_volume, drawn_latency_us, drawn_preamble) =
             (random.u64(10 * cubic_metre..9000 * cubic_metre), random.u64(11_000..30_000), random.u8(0..=4));
         let register = plan.volume.unwrap_or(drawn_volume);
+        let valve = Valve::new(plan.valve_travel);
         let slave = match plan.kind {
             Kind::Mbus { address, manufacturer, version, model } => {
-                Slave::Mbus(mbus::Slave::new(address, manufacturer, version, model))
+                Slave::Mbus(mbus::Slave::new(address, manufacturer, version, model).with_valve(valve))
             }
             Kind::Modbus { unit, model } => {
-                Slave::Modbus(modbus::Slave::new(unit, model, framing, plan.valve_travel))
+                Slave::Modbus(modbus::Slave::new(unit, model, framing).with_valve(valve))
             }
             Kind::Cjt188 { address, model, order, preamble } => {
                 let preamble = preamble.unwrap_or(drawn_preamble);
-                Slave::Cjt188(cjt188::Slave::new(address, model, order, preamble, plan.valve_travel))
+                Slave::Cjt188(cjt188::Slave::new(address, model, order, preamble).with_valve(valve))
             }
             Kind::Dlt645 { address, preamble } => {
                 Slave::Dlt645(dlt645::Slave::new(address, preamble.unwrap_or(drawn_preamble)))
@@ -208,7 +205,8 @@ impl Meter {
         }
         let (faults, setting) = self.control.strike(&mut self.random);
         let has = |fault| faults.contains(&fault);
-        if has(Fault::Silent) {
+        let is_number = matches!(self.slave, Slave::Cjt188(_) | Slave::Dlt645(_));
+        if has(Fault::Silent) || (has(Fault::Swapped) && is_number) {
             return None;
         }
         if has(Fault::RollOver) && self.rolled_in_setting != setting {
@@ -222,15 +220,14 @@ impl Meter {
             Slave::Cjt188(slave) => slave.hear(frame, &snapshot),
             Slave::Dlt645(slave) => slave.hear(frame, &snapshot),
         };
-        // Also where it asks for no answer, or the answer is spoilt: the meter has obeyed.
-        let (valve_orders, tariffs) = match &mut self.slave {
-            Slave::Modbus(slave) => (slave.take_valve_orders(), 0),
-            Slave::Cjt188(slave) => slave.take_orders(),
-            Slave::Mbus(_) | Slave::Dlt645(_) => (0, 0),
-        };
-        self.control.valve_orders.fetch_add(valve_orders, Ordering::SeqCst);
-        self.control.tariffs.fetch_add(tariffs, Ordering::SeqCst);
-        let answer = answer?;
+        // Before the answer goes out: who has read it can look it up.
+        self.control.set_obeyed(match &self.slave {
+            Slave::Mbus(slave) => slave.obeyed,
+            Slave::Modbus(slave) => slave.obeyed,
+            Slave::Cjt188(slave) => slave.obeyed,
+            Slave::Dlt645(slave) => slave.obeyed,
+        });
+        let answer = answer.filter(|_| !has(Fault::Mute))?;
         let spoilt = faults.iter().copied().find(|fault| fault.spoils());
         let said = self.account_for(&answer, spoilt);
         let bytes = spoil::spoil(answer.bytes, &faults, self.protocol(), self.framing, &mut self.random);
@@ -255,15 +252,14 @@ impl Meter {
     fn snapshot(&self, faults: &[Fault], now: DateTime) -> Snapshot {
         let off_by = if faults.contains(&Fault::ClockOff) { CLOCK_OFF_S } else { 0 };
         Snapshot {
-            serial: self.serial,
+            serial: if faults.contains(&Fault::Swapped) { self.serial % SERIAL_MAX + 1 } else { self.serial },
             volume: self.register,
             due_volume: self.due_volume,
             flow_l_per_h: u32::try_from(self.sequence * 37 % 900).unwrap_or(0) + 100,
             clock: now.saturating_sub(SignedDuration::from_secs(off_by)),
             low_battery: faults.contains(&Fault::LowBattery),
-            stuck_valve: faults.contains(&Fault::StuckValve),
-            restless_valve: faults.contains(&Fault::RestlessValve),
             now,
+            valve_fault: faults.iter().copied().find(|fault| fault.is_of_valve()),
         }
     }
 

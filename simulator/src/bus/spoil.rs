@@ -47,8 +47,11 @@ pub(super) fn spoil(
         Fault::Silent
         | Fault::Slow
         | Fault::Echo
+        | Fault::Mute
+        | Fault::Swapped
         | Fault::StuckValve
-        | Fault::RestlessValve
+        | Fault::ValveFault
+        | Fault::MovingForEver
         | Fault::LowBattery
         | Fault::ClockOff
         | Fault::RollOver => bytes,

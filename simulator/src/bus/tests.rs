@@ -300,6 +300,35 @@ fn a_register_rolls_over_once_for_each_time_the_fault_is_set() {
 }
 
 #[test]
+fn an_order_whose_answer_is_lost_is_obeyed_all_the_same() {
+    let body = [0x68, 0x10, 0x44, 0x33, 0x22, 0x11, 0x00, 0x33, 0x78, 0x04, 0x04, 0xA0, 0x17, 0x01, 0x99];
+    let close = [&body[..], &[crate::mbus::checksum(&body), 0x16]].concat();
+    for (fault, obeyed) in
+        [(Fault::Mute, 1), (Fault::Truncated, 1), (Fault::StuckValve, 1), (Fault::Silent, 0)]
+    {
+        let mut bus = faulty(Some(fault));
+        let replies = bus.hear(Protocol::Cjt188, &close, noon(), None);
+        assert_eq!(replies.is_empty(), matches!(fault, Fault::Mute | Fault::Silent), "{fault:?}");
+        assert_eq!(bus.meters()[2].control().obeyed().valve, obeyed, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_swapped_meter_answers_under_the_address_with_another_number() {
+    let (mut sound, mut swapped) = (faulty(None), faulty(Some(Fault::Swapped)));
+    let [mbus, _, cjt188, dlt645] = requests();
+    let (first, second) = (one_reply(&mut sound, mbus).bytes, one_reply(&mut swapped, mbus).bytes);
+    assert_eq!((first[5], first[7] + 1), (second[5], second[7]), "address and lowest digits of the number");
+    let number = [0x01, 0x03, 0x00, 0x09, 0x00, 0x02, 0x14, 0x09];
+    let of = |bus: &mut Bus| one_reply(bus, (Protocol::Modbus, &number)).bytes;
+    let (first, second) = (of(&mut sound), of(&mut swapped));
+    assert_eq!((first[0], first[6] + 1), (second[0], second[6]));
+    for (protocol, frame) in [cjt188, dlt645] {
+        assert!(swapped.hear(protocol, frame, noon(), None).is_empty(), "its address was its number");
+    }
+}
+
+#[test]
 fn a_stuck_valve_is_acknowledged_and_stays() {
     let body = [0x68, 0x10, 0x44, 0x33, 0x22, 0x11, 0x00, 0x33, 0x78, 0x04, 0x04, 0xA0, 0x17, 0x01, 0x99];
     let close = [&body[..], &[crate::mbus::checksum(&body), 0x16]].concat();

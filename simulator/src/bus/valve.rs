@@ -1,86 +1,72 @@
-//! A valve that takes its time, and does not always get there.
+//! A valve that takes its time, and what a meter has obeyed.
+//!
+//! It knows no clock of its own: where it stands is reckoned from when it was told, by the time at which it is asked. If that
+//! time goes backwards, as a zone's does once a year, the valve is there.
+
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
 use super::Snapshot;
+use crate::Fault;
 
-/// Where a valve stands, or how it is.
+/// Where a valve stands, as far as its meter tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Valve {
+pub(crate) enum Position {
     Open,
     Closed,
-    /// On its way; protocols without a word for it show neither end.
     Moving,
+    Fault,
 }
 
-/// A valve with its motor.
+/// A meter's valve. It is open until told.
 #[derive(Debug)]
-pub(crate) struct Actuator {
-    stands: Valve,
-    /// Where it goes, and when it is there.
-    goes: Option<(Valve, DateTime)>,
+pub(crate) struct Valve {
+    /// From end to end.
     travel: SignedDuration,
-    /// Orders that the meter took since they were last taken from here.
-    orders: u64,
+    is_open: bool,
+    /// When it last began to move.
+    told: Option<DateTime>,
 }
 
-impl Actuator {
-    pub(crate) fn new(travel: SignedDuration) -> Self {
-        Self { stands: Valve::Open, goes: None, travel, orders: 0 }
+impl Valve {
+    pub(crate) fn new(travel: Duration) -> Self {
+        let travel = SignedDuration::try_from(travel).unwrap_or(SignedDuration::MAX);
+        Self { travel, is_open: true, told: None }
     }
 
-    /// The meter takes an order. A stuck valve does not move for it.
-    pub(crate) fn turn(&mut self, to: Valve, snapshot: &Snapshot) {
-        self.orders += 1;
-        if !snapshot.stuck_valve {
-            self.stands = self.stands(snapshot);
-            self.goes = Some((to, snapshot.now.saturating_add(self.travel)));
+    /// Told again to go where it goes already, it goes on.
+    pub(crate) fn turn(&mut self, open: bool, snapshot: &Snapshot) {
+        let sticks = matches!(snapshot.valve_fault, Some(Fault::StuckValve | Fault::ValveFault));
+        if !sticks && open != self.is_open {
+            (self.is_open, self.told) = (open, Some(snapshot.now));
         }
     }
 
-    /// Where it stands now.
-    pub(crate) fn stands(&self, snapshot: &Snapshot) -> Valve {
-        match self.goes {
-            None => self.stands,
-            Some((to, at)) if snapshot.now >= at && !snapshot.restless_valve => to,
-            Some(_) => Valve::Moving,
+    pub(crate) fn position(&self, snapshot: &Snapshot) -> Position {
+        let moves = self.told.is_some_and(|told| {
+            let since = snapshot.now.duration_since(told);
+            snapshot.valve_fault == Some(Fault::MovingForEver)
+                || (!since.is_negative() && since < self.travel)
+        });
+        match (snapshot.valve_fault, moves, self.is_open) {
+            (Some(Fault::ValveFault), _, _) => Position::Fault,
+            (_, true, _) => Position::Moving,
+            (_, false, true) => Position::Open,
+            (_, false, false) => Position::Closed,
         }
-    }
-
-    /// How many orders were taken since this was last asked.
-    pub(crate) fn take_orders(&mut self) -> u64 {
-        std::mem::take(&mut self.orders)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use jiff::civil::datetime;
-
-    fn at(second: i8) -> Snapshot {
-        Snapshot { now: datetime(2026, 11, 28, 12, 0, second, 0), ..Snapshot::default() }
-    }
-
-    #[test]
-    fn a_valve_travels_and_arrives() {
-        let mut valve = Actuator::new(SignedDuration::from_secs(5));
-        valve.turn(Valve::Closed, &at(0));
-        assert_eq!(valve.stands(&at(4)), Valve::Moving);
-        assert_eq!(valve.stands(&at(5)), Valve::Closed);
-        valve.turn(Valve::Open, &at(10));
-        assert_eq!(valve.stands(&at(16)), Valve::Open);
-        assert_eq!((valve.take_orders(), valve.take_orders()), (2, 0));
-    }
-
-    #[test]
-    fn a_stuck_valve_stays_and_a_restless_one_never_arrives() {
-        let mut valve = Actuator::new(SignedDuration::ZERO);
-        valve.turn(Valve::Closed, &Snapshot { stuck_valve: true, ..at(0) });
-        assert_eq!(valve.stands(&at(59)), Valve::Open);
-        valve.turn(Valve::Closed, &at(0));
-        assert_eq!(valve.stands(&Snapshot { restless_valve: true, ..at(59) }), Valve::Moving);
-        assert_eq!(valve.take_orders(), 2);
-    }
+/// Orders that a meter took since the start, whether or not its answer arrived and whatever its valve then did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Obeyed {
+    /// Orders to the valve, or to the relay of an electricity meter; also those to where it stands already.
+    pub valve: u64,
+    /// Price tables written.
+    pub tariff: u64,
+    /// Clocks set.
+    pub clock: u64,
 }

@@ -3,13 +3,23 @@
 use jiff::civil::date;
 
 use super::*;
+use crate::Fault;
 
 fn hex(text: &str) -> Vec<u8> {
     text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
 }
 
 fn snapshot(volume: u64, due_volume: u64, clock: DateTime) -> Snapshot {
-    Snapshot { serial: 1, volume, due_volume, clock, ..Snapshot::default() }
+    Snapshot {
+        serial: 1,
+        volume,
+        due_volume,
+        flow_l_per_h: 0,
+        clock,
+        low_battery: false,
+        valve_fault: None,
+        now: date(2026, 11, 23).at(12, 0, 0, 0),
+    }
 }
 
 fn noon() -> DateTime {
@@ -17,7 +27,7 @@ fn noon() -> DateTime {
 }
 
 fn slave(digits: &str, order: DiOrder, preamble: u8) -> Slave {
-    Slave::new(address_of(digits).unwrap(), Model::Cold, order, preamble, SignedDuration::ZERO)
+    Slave::new(address_of(digits).unwrap(), Model::Cold, order, preamble)
 }
 
 fn ask(slave: &mut Slave, frame: &[u8], snapshot: &Snapshot) -> Option<Vec<u8>> {
@@ -83,7 +93,7 @@ fn the_worked_valve_commands_move_the_valve_unless_it_is_stuck() {
     let status = |answer: Vec<u8>| (answer[9], answer[10], answer[14] & 0b11);
     assert_eq!(status(ask(&mut slave, &close, &healthy).unwrap()), (0x84, 5, 0b01));
     assert_eq!(status(ask(&mut slave, &open, &healthy).unwrap()), (0x84, 5, 0b00));
-    let stuck = Snapshot { stuck_valve: true, ..healthy };
+    let stuck = Snapshot { valve_fault: Some(Fault::StuckValve), ..healthy };
     assert_eq!(status(ask(&mut slave, &close, &stuck).unwrap()), (0x84, 5, 0b00), "it stays open");
 }
 
@@ -197,4 +207,48 @@ fn a_new_address_answers_at_once_and_the_old_one_no_more() {
     let answer = ask(&mut slave, &to_meter(0x15, "A0 18 01 99 02 12 20 20 00 00"), &now).unwrap();
     assert_eq!(answer[..14], hex("68 10 99 02 12 20 20 00 00 95 03 A0 18 01"));
     assert_eq!(ask(&mut slave, &to_meter(0x03, "81 0A 02"), &now), None);
+}
+
+#[test]
+fn a_valve_takes_its_time_and_says_so_in_both_bits() {
+    let close = hex("FE FE FE FE 68 10 69 05 90 05 15 33 78 04 04 A0 17 01 99 94 16");
+    let mut slave = slave("78331505900569", DiOrder::Any, 0).with_valve(Valve::new(Duration::from_secs(8)));
+    let after = |seconds: i64| Snapshot {
+        now: noon().saturating_add(SignedDuration::from_secs(seconds)),
+        ..snapshot(0, 0, noon())
+    };
+    assert_eq!(ask(&mut slave, &close, &after(0)).unwrap()[14] & 0b11, 0b10);
+    let bits = |slave: &Slave, snapshot: &Snapshot| slave.status(snapshot)[0] & 0b11;
+    assert_eq!(bits(&slave, &after(7)), 0b10, "on its way");
+    assert_eq!(bits(&slave, &after(8)), 0b01, "closed");
+    // Told again it has nothing to do, and it has been told twice.
+    ask(&mut slave, &close, &after(9));
+    assert_eq!((bits(&slave, &after(9)), slave.obeyed.valve), (0b01, 2));
+    assert_eq!(bits(&slave, &after(-3600)), 0b01, "a clock put back does not make it move again");
+    let with = |fault| Snapshot { valve_fault: Some(fault), ..after(100) };
+    assert_eq!(bits(&slave, &with(Fault::MovingForEver)), 0b10);
+    assert_eq!(bits(&slave, &with(Fault::ValveFault)), 0b11);
+    assert_eq!(bits(&slave, &with(Fault::StuckValve)), 0b01);
+}
+
+#[test]
+fn only_what_was_taken_counts_as_obeyed() {
+    let mut slave = slave("00002020120218", DiOrder::Any, 0);
+    let now = snapshot(0, 0, noon());
+    let mut tell = |data: &str| {
+        let data = hex(data);
+        let head =
+            [&hex("68 10 18 02 12 20 20 00 00 04")[..], &[u8::try_from(data.len()).unwrap()], &data].concat();
+        let frame = [&head[..], &[checksum(&head), STOP]].concat();
+        (ask(&mut slave, &frame, &now).unwrap()[9], slave.obeyed)
+    };
+    let table = "45 03 00 20 02 00 83 04 00 00 03 00 83 05 00";
+    let took = |valve, tariff, clock| (0x84, Obeyed { valve, tariff, clock });
+    assert_eq!(tell(&format!("A0 10 01 {table} 01")), took(0, 1, 0));
+    assert_eq!(tell("A0 15 02 00 00 12 20 12 26 20"), took(0, 1, 1));
+    assert_eq!(tell("A0 17 03 55"), took(1, 1, 1), "to where it stands already");
+    let refused = (0xC4, Obeyed { valve: 1, tariff: 1, clock: 1 });
+    for refusal in [&format!("A0 10 04 {table} 32"), "A0 15 05 00 00 25 20 12 26 20", "A0 17 06 00"] {
+        assert_eq!(tell(refusal), refused, "{refusal}");
+    }
 }

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use rust_decimal::Decimal;
 
@@ -96,7 +95,7 @@ pub(crate) struct MeterPlan {
     pub(crate) volume: Option<u64>,
     pub(crate) latency: Option<Duration>,
     pub(crate) slow: Duration,
-    pub(crate) valve_travel: SignedDuration,
+    pub(crate) valve_travel: Duration,
     pub(crate) character: Character,
     pub(crate) faults: Vec<FaultRule>,
 }
@@ -116,6 +115,15 @@ impl Kind {
             Self::Modbus { .. } => Protocol::Modbus,
             Self::Cjt188 { .. } => Protocol::Cjt188,
             Self::Dlt645 { .. } => Protocol::Dlt645,
+        }
+    }
+
+    fn has_valve(&self) -> bool {
+        match self {
+            Self::Mbus { model, .. } => *model == mbus::Model::Valve,
+            Self::Modbus { model, .. } => *model == modbus::Model::Xintai,
+            Self::Cjt188 { .. } => true,
+            Self::Dlt645 { .. } => false,
         }
     }
 
@@ -269,7 +277,7 @@ fn plan_meter(
     if !(1..=SERIAL_MAX).contains(&serial) {
         return Err(wrong(format!("serial {serial} is not within 1 to {SERIAL_MAX}")));
     }
-    for milliseconds in [meter.latency_ms.unwrap_or(0), meter.slow_ms, meter.valve_travel_ms] {
+    for milliseconds in [meter.latency_ms.unwrap_or(0), meter.slow_ms] {
         if milliseconds > 60_000 {
             return Err(wrong(format!("{milliseconds} ms is more than a minute")));
         }
@@ -279,6 +287,11 @@ fn plan_meter(
         return Err(wrong(format!("baud {baud} is not within 50 to 4 000 000")));
     }
     let kind = kind_of(meter, number, place_of_protocol, serial).map_err(wrong)?;
+    match meter.valve_travel_ms {
+        Some(_) if !kind.has_valve() => return Err(wrong("this model has no valve".to_owned())),
+        Some(travel @ 600_001..) => return Err(wrong(format!("valve_travel_ms {travel} is above 600 000"))),
+        _ => {}
+    }
     let volume = meter.volume.as_deref().map(|text| register_of(text, &kind)).transpose().map_err(wrong)?;
     let mut faults = meter.faults.clone();
     if line.noise > 0.0 {
@@ -291,7 +304,7 @@ fn plan_meter(
         volume,
         latency: meter.latency_ms.map(|ms| Duration::from_millis(u64::from(ms))),
         slow: Duration::from_millis(u64::from(meter.slow_ms)),
-        valve_travel: SignedDuration::from_millis(i64::from(meter.valve_travel_ms)),
+        valve_travel: Duration::from_millis(u64::from(meter.valve_travel_ms.unwrap_or(0))),
         character: Character::new(baud, line.parity, line.stop_bits),
         faults,
         name,

@@ -3,6 +3,7 @@
 use jiff::civil::date;
 
 use super::*;
+use crate::Fault;
 
 fn hex(text: &str) -> Vec<u8> {
     text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
@@ -16,7 +17,8 @@ fn at(volume: u64, clock: DateTime) -> Snapshot {
         flow_l_per_h: 100,
         clock,
         low_battery: false,
-        ..Snapshot::default()
+        valve_fault: None,
+        now: date(2026, 11, 23).at(12, 0, 0, 0),
     }
 }
 
@@ -94,7 +96,7 @@ fn the_worked_relay_orders_are_obeyed_refused_or_too_late() {
 #[test]
 fn a_stuck_relay_takes_the_order_and_stays() {
     let mut slave = slave("000000000161", 0);
-    let stuck = Snapshot { stuck_valve: true, ..at(0, noon()) };
+    let stuck = Snapshot { valve_fault: Some(Fault::StuckValve), ..at(0, noon()) };
     let trip = "02 00 00 00 00 00 00 00 1A 00 00 00 00 00 00 00";
     assert_eq!(told(&mut slave, 0x1C, trip, &stuck), (0x9C, vec![]));
     assert_eq!(told(&mut slave, 0x11, "03 05 00 04", &stuck), (0x91, hex("03 05 00 04 00 00")));

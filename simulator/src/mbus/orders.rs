@@ -2,7 +2,7 @@
 
 use jiff::civil::DateTime;
 
-use super::Slave;
+use super::{Model, Slave};
 use crate::bus::Snapshot;
 
 /// The highest address that a slave may be given.
@@ -23,6 +23,10 @@ impl Slave {
             (0x51, [0x06, 0x6D, second, minute, hour, day, month, _week]) => {
                 self.set_clock(at([*second, *minute, *hour, *day, *month]), snapshot);
             }
+            (0x51, [0x01, 0xFD, 0x1A, output @ 0..=1]) if self.model == Model::Valve => {
+                self.valve.turn(*output == 1, snapshot);
+                self.obeyed.valve += 1;
+            }
             (0xB8..=0xBF, []) => self.new_speed = Some(300 << (ci - 0xB8)),
             _ => {}
         }
@@ -31,6 +35,7 @@ impl Slave {
     fn set_clock(&mut self, to: Option<DateTime>, snapshot: &Snapshot) {
         if let Some(to) = to {
             self.clock_set_by = snapshot.clock.duration_until(to);
+            self.obeyed.clock += 1;
         }
     }
 }

@@ -6,14 +6,15 @@ use jiff::ToSpan;
 use jiff::civil::{Date, DateTime};
 
 use super::Model;
-use crate::bus::Snapshot;
+use crate::bus::{Position, Snapshot};
 
 /// The record bytes of the model's telegrams, in the order in which they are sent.
-pub(super) fn telegrams(model: Model, snapshot: &Snapshot) -> Vec<Vec<u8>> {
+pub(super) fn telegrams(model: Model, valve: Position, snapshot: &Snapshot) -> Vec<Vec<u8>> {
     match model {
         Model::Short => vec![short(snapshot)],
         Model::Typical => vec![typical(snapshot, b"SIM")],
         Model::Warm => vec![typical(snapshot, b"WRM")],
+        Model::Valve => vec![with_valve(valve, snapshot)],
         Model::Long => vec![long(snapshot)],
         Model::TwoTelegrams => two(snapshot),
     }
@@ -37,6 +38,18 @@ fn typical(snapshot: &Snapshot, model: &[u8]) -> Vec<u8> {
     records.put(&[0x0B, 0x3B], &bcd::<3>(u64::from(snapshot.flow_l_per_h)));
     records.put(&[0x02, 0xFD, 0x17], &error_flags(snapshot));
     records.put_text(&[0x0D, 0xFD, 0x0C], model);
+    records.bytes
+}
+
+fn with_valve(valve: Position, snapshot: &Snapshot) -> Vec<u8> {
+    let mut records = Records { bytes: typical(snapshot, b"SIM") };
+    let output = match valve {
+        Position::Closed => 0,
+        Position::Open => 1,
+        Position::Moving => 2,
+        Position::Fault => 3,
+    };
+    records.put(&[0x01, 0xFD, 0x1A], &[output]);
     records.bytes
 }
 

@@ -12,7 +12,8 @@ fn snapshot() -> Snapshot {
         flow_l_per_h: 640,
         clock: date(2026, 11, 23).at(14, 5, 9, 0),
         low_battery: false,
-        ..Snapshot::default()
+        valve_fault: None,
+        now: date(2026, 11, 23).at(12, 0, 0, 0),
     }
 }
 
@@ -196,4 +197,33 @@ fn a_speed_is_taken_after_the_acknowledgement_and_a_repeat_does_nothing_twice() 
     ask(&mut slave, &short_frame(0x40, 5));
     ask(&mut slave, &switch);
     assert_eq!(slave.take_speed(), Some(9600));
+}
+
+#[test]
+fn a_valve_obeys_each_frame_count_once_and_tells_its_position_in_the_last_record() {
+    let mut slave = slave(Model::Valve).with_valve(Valve::new(Duration::from_secs(4)));
+    let at = |seconds| {
+        let now = snapshot().now.saturating_add(SignedDuration::from_secs(seconds));
+        Snapshot { now, ..snapshot() }
+    };
+    let position = |slave: &mut Slave, seconds| {
+        slave.hear(&short_frame(0x40, 5), &at(seconds));
+        let bytes = slave.hear(&short_frame(0x7B, 5), &at(seconds)).unwrap().bytes;
+        assert_eq!((bytes.len(), &bytes[64..67]), (70, &[0x01, 0xFD, 0x1A][..]));
+        bytes[67]
+    };
+    assert_eq!(position(&mut slave, 0), 1);
+    slave.hear(&short_frame(0x40, 5), &at(0));
+    let close = long_frame(&[0x73, 5, 0x51, 0x01, 0xFD, 0x1A, 0x00]);
+    for _ in 0..2 {
+        assert_eq!(slave.hear(&close, &at(0)), Some(acknowledge()));
+    }
+    assert_eq!(slave.obeyed.valve, 1, "the line's repeat is none of its own");
+    assert_eq!([position(&mut slave, 3), position(&mut slave, 4)], [2, 0]);
+    let faulty = Snapshot { valve_fault: Some(crate::Fault::ValveFault), ..at(4) };
+    slave.hear(&short_frame(0x40, 5), &faulty);
+    assert_eq!(slave.hear(&short_frame(0x7B, 5), &faulty).unwrap().bytes[67], 3);
+    let mut typical = self::slave(Model::Typical);
+    ask(&mut typical, &close);
+    assert_eq!(typical.obeyed.valve, 0, "it has no valve");
 }

@@ -1,7 +1,7 @@
 //! The registers of each model, filled in from what the meter knows. The tables are in the docs of `modbus`.
 
 use super::Model;
-use crate::bus::{Snapshot, Valve};
+use crate::bus::{Position, Snapshot};
 use crate::mbus::bcd;
 
 pub(super) const XINTAI_VALVE: usize = 0x1C;
@@ -16,7 +16,7 @@ pub(super) fn volume_address(model: Model) -> usize {
 }
 
 /// The whole map from address 0 on.
-pub(super) fn registers(model: Model, unit: u8, valve: Valve, snapshot: &Snapshot) -> Vec<u16> {
+pub(super) fn registers(model: Model, unit: u8, valve: Position, snapshot: &Snapshot) -> Vec<u16> {
     match model {
         Model::Ultrasonic => ultrasonic(unit, snapshot),
         Model::Bove => bove(unit, snapshot),
@@ -56,7 +56,7 @@ fn bove(unit: u8, snapshot: &Snapshot) -> Vec<u16> {
     map.registers
 }
 
-fn xintai(unit: u8, valve: Valve, snapshot: &Snapshot) -> Vec<u16> {
+fn xintai(unit: u8, valve: Position, snapshot: &Snapshot) -> Vec<u16> {
     let mut map = Map::of(0x1E);
     map.put(0x01, dcba(litres_as_float(snapshot.volume)));
     map.put(0x03, dcba(litres_as_float(snapshot.due_volume / 1000)));
@@ -75,9 +75,10 @@ fn xintai(unit: u8, valve: Valve, snapshot: &Snapshot) -> Vec<u16> {
     map.put(0x16, bcd_registers(date * 100_000_000 + time));
     map.put(0x1A, dcba(if snapshot.low_battery { 2.9 } else { 3.6 }));
     let position = match valve {
-        Valve::Open => 1,
-        Valve::Closed => 2,
-        Valve::Moving => 0,
+        Position::Open => 1,
+        Position::Closed => 2,
+        Position::Fault => 4,
+        Position::Moving => 0,
     };
     map.put(XINTAI_VALVE, [position | if snapshot.low_battery { 8 } else { 0 }]);
     map.put(0x1D, [1]);

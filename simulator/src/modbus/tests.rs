@@ -3,6 +3,7 @@
 use jiff::civil::date;
 
 use super::*;
+use crate::Fault;
 
 fn snapshot() -> Snapshot {
     Snapshot {
@@ -12,12 +13,13 @@ fn snapshot() -> Snapshot {
         flow_l_per_h: 640,
         clock: date(2026, 11, 23).at(14, 5, 9, 0),
         low_battery: false,
-        ..Snapshot::default()
+        valve_fault: None,
+        now: date(2026, 11, 23).at(12, 0, 0, 0),
     }
 }
 
 fn rtu(model: Model) -> Slave {
-    Slave::new(17, model, ModbusFraming::Rtu, SignedDuration::ZERO)
+    Slave::new(17, model, ModbusFraming::Rtu)
 }
 
 /// The PDU of the answer to a PDU on RTU, after its CRC has been checked.
@@ -103,9 +105,26 @@ fn the_valve_moves_by_either_write_and_reads_back() {
     assert_eq!(ask(&mut slave, &read_back), [3, 2, 0, 2]);
     assert_eq!(ask(&mut slave, &[16, 0, 0x1C, 0, 1, 2, 0, 1]), [16, 0, 0x1C, 0, 1]);
     assert_eq!(ask(&mut slave, &read_back), [3, 2, 0, 1]);
-    let stuck = Snapshot { stuck_valve: true, low_battery: true, ..snapshot() };
+    let stuck = Snapshot { valve_fault: Some(Fault::StuckValve), low_battery: true, ..snapshot() };
     assert_eq!(ask_with(&mut slave, &[6, 0, 0x1C, 0, 2], &stuck), [6, 0, 0x1C, 0, 2], "acknowledged");
     assert_eq!(ask_with(&mut slave, &read_back, &stuck), [3, 2, 0, 9], "still open, battery low");
+}
+
+#[test]
+fn a_valve_on_its_way_is_neither_open_nor_closed() {
+    let mut slave = rtu(Model::Xintai).with_valve(Valve::new(Duration::from_millis(1500)));
+    let after = |milliseconds| {
+        let now = snapshot().now.saturating_add(jiff::SignedDuration::from_millis(milliseconds));
+        Snapshot { now, ..snapshot() }
+    };
+    assert_eq!(ask_with(&mut slave, &[6, 0, 0x1C, 0, 2], &after(0)), [6, 0, 0x1C, 0, 2]);
+    let read_back = [3, 0, 0x1C, 0, 1];
+    assert_eq!(ask_with(&mut slave, &read_back, &after(1499)), [3, 2, 0, 0]);
+    assert_eq!(ask_with(&mut slave, &read_back, &after(1500)), [3, 2, 0, 2]);
+    let faulty = Snapshot { valve_fault: Some(Fault::ValveFault), ..after(1500) };
+    assert_eq!(ask_with(&mut slave, &read_back, &faulty), [3, 2, 0, 4]);
+    assert_eq!(ask(&mut slave, &[6, 0, 0x1C, 0, 3]), [0x86, 3]);
+    assert_eq!(slave.obeyed.valve, 1, "a value that is none is not obeyed");
 }
 
 #[test]
@@ -114,7 +133,7 @@ fn a_broadcast_is_obeyed_and_not_answered() {
     let close = frame_around(None, 0, &[6, 0, 0x1C, 0, 2]);
     assert!(slave.concerned_by(&close));
     assert_eq!(slave.hear(&close, &snapshot()), None);
-    assert_eq!(ask(&mut slave, &[3, 0, 0x1C, 0, 1]), [3, 2, 0, 2]);
+    assert_eq!((ask(&mut slave, &[3, 0, 0x1C, 0, 1]), slave.obeyed.valve), (vec![3, 2, 0, 2], 1));
 }
 
 #[test]
@@ -124,7 +143,7 @@ fn tcp_keeps_the_transaction_and_reaches_a_lone_meter_by_units_0_and_255() {
     assert_eq!(recognise_tcp(&request(1)[..9]), Recognition::Incomplete);
     assert_eq!(recognise_tcp(&[0x12, 0x34, 0, 1, 0, 6, 1]), Recognition::Garbage);
     assert_eq!(recognise_tcp(&[0x12, 0x34, 0, 0, 1, 6, 1]), Recognition::Garbage);
-    let mut slave = Slave::new(17, Model::Ultrasonic, ModbusFraming::Tcp, SignedDuration::ZERO);
+    let mut slave = Slave::new(17, Model::Ultrasonic, ModbusFraming::Tcp);
     let answer = slave.hear(&request(17), &snapshot()).unwrap().bytes;
     assert_eq!(answer, [0x12, 0x34, 0, 0, 0, 7, 17, 3, 4, 0, 0, 0x02, 0x21]);
     assert!(!slave.concerned_by(&request(255)));

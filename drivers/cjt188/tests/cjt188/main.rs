@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod commands;
 mod meter;
 mod orders;
 mod polls;

@@ -12,6 +12,7 @@ use super::field::field;
 use super::map::{Map, entries, map};
 use super::section::{Faults, Section};
 use super::status::status;
+use super::tariff::tariff;
 use super::value::values;
 use super::valve::valve;
 use super::{Profile, ProfileFault, Waits};
@@ -49,6 +50,7 @@ fn from_document(document: &Spanned<DeTable<'_>>, faults: &Faults) -> Option<Pro
     let values = values(&root, &map);
     let status = entries(&root, "status", |section| status(section, &map));
     let valve = root.section("valve").and_then(|section| valve(section, &map, &status));
+    let tariff = root.section("tariff").and_then(|section| tariff(section, &map));
     let place = root.get("map").map_or(0..0, toml::Spanned::span);
     root.finish();
     let mut profile = Profile {
@@ -64,6 +66,7 @@ fn from_document(document: &Spanned<DeTable<'_>>, faults: &Faults) -> Option<Pro
         values,
         status,
         valve,
+        tariff,
         plan: Vec::new(),
     };
     profile.plan = plan(profile.fields().map(Field::block), &map.limits);

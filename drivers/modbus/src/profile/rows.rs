@@ -54,12 +54,13 @@ impl Profile {
             |registers: &[u16]| registers.iter().map(|r| format!("{r:04X}")).collect::<Vec<_>>().join(" ");
         let told: Vec<String> = valve.read_back.iter().map(|map| map.field.address.to_string()).collect();
         Some(format!(
-            "function {:02} at {}, open {}, close {}; read back from {} after {} ms",
+            "function {:02} at {}, open {}, close {}; read back from {} after {} to {} ms",
             valve.function.code(),
             valve.address,
             order(&valve.open),
             order(&valve.close),
             told.join(" and "),
+            valve.travel.as_millis(),
             valve.settle.as_millis()
         ))
     }

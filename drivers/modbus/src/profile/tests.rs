@@ -189,7 +189,7 @@ const POSITION: &str = "[[status]]\nat = 28\nbits = { 0 = \"valve:open\" }\n";
 #[test]
 fn a_valve_is_described_whole() {
     let whole = Profile::parse(&value(&format!("{POSITION}{ORDERS}"))).unwrap();
-    let told = "function 06 at 28, open 0001, close 0002; read back from 28 after 15000 ms";
+    let told = "function 06 at 28, open 0001, close 0002; read back from 28 after 1500 to 15000 ms";
     assert_eq!(whole.valve().as_deref(), Some(told));
     let own =
         format!("{ORDERS}read_back = {{ at = 30, codes = {{ 1 = \"valve:open\", 2 = \"valve:closed\" }} }}");
@@ -216,6 +216,7 @@ fn a_valve_that_could_not_be_moved_or_seen_is_a_fault() {
         assert!(faults.len() == 2 && faults.iter().all(|fault| fault.contains(wanted)), "{faults:?}");
     }
     fault(&with("settle_ms = 15000\n", ""), "9:1 [valve] has no \"settle_ms\"");
+    fault(&with("settle_ms = 15000", "settle_ms = 15000\ntravel_ms = 15001"), "15:13 travel_ms must be");
     fault(&with("settle_ms", "settle_ms = 1\nsettle"), "15:1 [valve] has no key \"settle\"");
     fault(&with("at = 28\nopen", "at = 65536\nopen"), "11:6 at must be");
     let long = with("code = 6", "code = 16")

@@ -21,7 +21,9 @@ pub(crate) struct ValveMap {
     pub(crate) open: Vec<u16>,
     /// What is written to close it.
     pub(crate) close: Vec<u16>,
-    /// How long it takes to move before its state tells the end position.
+    /// From the order to the first look at its state.
+    pub(crate) travel: Duration,
+    /// From the order to when its state must tell the end position.
     pub(crate) settle: Duration,
     /// The registers that tell its position.
     pub(crate) read_back: Vec<StatusMap>,
@@ -31,6 +33,9 @@ pub(crate) struct ValveMap {
 const ORDER_REGISTERS_MAX: usize = 16;
 /// Ball valves take up to half a minute; ten minutes is a slip of the hand.
 const SETTLE_MS_MAX: u64 = 600_000;
+/// Where the profile says nothing, the first look comes after this part of the time it may take: small valves are there
+/// by then, and a look moves nothing.
+const TRAVEL_PART: u64 = 10;
 
 /// `told`: the profile's `[[status]]` tables, which tell the position where the valve has no `read_back` of its own.
 pub(super) fn valve(section: Section<'_, '_>, map: &Map, told: &[StatusMap]) -> Option<ValveMap> {
@@ -47,7 +52,7 @@ pub(super) fn valve(section: Section<'_, '_>, map: &Map, told: &[StatusMap]) -> 
         ("at", "the address of the register or coil, such as at = 0x1C"),
         ("open", "what is written to open it"),
         ("close", "what is written to close it"),
-        ("settle_ms", "how long it takes until its state can be read back, such as settle_ms = 15000"),
+        ("settle_ms", "how long it may take until it is there, such as settle_ms = 15000"),
     ] {
         if section.get(key).is_none() {
             section.miss(key, hint);
@@ -57,6 +62,8 @@ pub(super) fn valve(section: Section<'_, '_>, map: &Map, told: &[StatusMap]) -> 
     let order = |key| function.and_then(|function| order(&section, key, function));
     let (open, close) = (order("open"), order("close"));
     let settle = section.integer("settle_ms", 1..=SETTLE_MS_MAX);
+    let most = settle.as_ref().map_or(SETTLE_MS_MAX, |(settle, _)| *settle);
+    let travel = section.integer("travel_ms", 0..=most);
     let own = section.section("read_back").map(|own| status(own, map));
     let read_back: Vec<StatusMap> = match own {
         Some(own) => own.into_iter().collect(),
@@ -83,6 +90,7 @@ pub(super) fn valve(section: Section<'_, '_>, map: &Map, told: &[StatusMap]) -> 
         address: u16::try_from(at?.0 - map.base).ok()?,
         open: open?,
         close: close?,
+        travel: Duration::from_millis(travel.map_or(most / TRAVEL_PART, |(travel, _)| travel)),
         settle: Duration::from_millis(settle?.0),
         read_back,
     })

@@ -100,6 +100,6 @@ fn an_octave_tells_its_volume_in_the_unit_it_is_set_to() {
 #[test]
 fn the_one_meter_with_a_valve_says_how_it_is_moved() {
     let told = names().filter_map(|name| Some((name, good(name).valve()?))).collect::<Vec<_>>();
-    let xintai = "function 06 at 28, open 0001, close 0002; read back from 28 after 30000 ms";
+    let xintai = "function 06 at 28, open 0001, close 0002; read back from 28 after 3000 to 30000 ms";
     assert_eq!(told, [("xintai-valve", xintai.to_owned())]);
 }
