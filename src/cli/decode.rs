@@ -118,7 +118,7 @@ fn mbus(args: &Args, telegram: &[u8]) -> Result<Answer, Failure> {
             "--secondary: decryption needs the whole address, such as 12345678.ELS.02.07".into(),
         ));
     }
-    let options = weir_mbus::Options { key, vif_text, meter };
+    let options = weir_mbus::Options { key, vif_text, meter, valve: None };
     let mut answer =
         weir_mbus::decode(telegram, &options).map_err(|fault| (Exit::Data, fault.to_string()))?;
     if let Some(selection) = profile.and_then(|profile| profile.selection) {
