@@ -134,6 +134,26 @@ impl App {
         &self.pulses
     }
 
+    /// Puts in force what may change while the daemon runs: the keys, limits and locks of commands. All else waits for the
+    /// next start.
+    pub async fn reload(&self, config: Checked) {
+        let detail = match (&self.commands, config.commands) {
+            (Some(running), Some(on)) => {
+                let keys = on.rules.policy.keys.iter().map(|(id, _)| id).collect::<Vec<_>>().join(", ");
+                running.desk().change(on.rules).await;
+                format!("keys of commands: {keys}")
+            }
+            (Some(_), None) => {
+                "commands are off only after a restart; weir commands stop is at once".to_owned()
+            }
+            (None, Some(_)) => "commands are on only after a restart".to_owned(),
+            (None, None) => "nothing that can change without a restart".to_owned(),
+        };
+        tracing::info!(detail, "configuration reloaded");
+        let reloaded = Record::Event(event::now(What::ConfigReloaded { detail }));
+        self.served.outbox.tell(&reloaded).await;
+    }
+
     /// Stops everything in order; what is polled is flushed, what is not acknowledged stays in the outbox.
     ///
     /// # Errors

@@ -12,6 +12,10 @@ mod architecture;
 #[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod commands_interrupted;
+#[cfg(test)]
 mod control_socket;
 #[cfg(feature = "demo")]
 #[cfg(test)]

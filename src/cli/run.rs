@@ -20,7 +20,7 @@ pub(super) fn run(path: &Path) -> Exit {
     };
     start_log();
     match runtime() {
-        Ok(runtime) => runtime.block_on(serve(config)),
+        Ok(runtime) => runtime.block_on(serve(config, path)),
         Err(error) => fail(Exit::StartFailed, error),
     }
 }
@@ -32,13 +32,12 @@ fn start_log() {
     if std::env::var_os("JOURNAL_STREAM").is_some() { log.without_time().init() } else { log.init() }
 }
 
-async fn serve(config: Checked) -> Exit {
+async fn serve(config: Checked, path: &Path) -> Exit {
     // Before anything is opened, so that a stop that comes early is not lost.
-    let (mut terminate, mut interrupt) =
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => (terminate, interrupt),
-            (Err(error), _) | (_, Err(error)) => return fail(Exit::StartFailed, error),
-        };
+    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+    let [Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)] = signals else {
+        return fail(Exit::StartFailed, "no signals can be had");
+    };
     let mut app = match App::start(config).await {
         Ok(app) => app,
         Err(error @ StartError::Outbox(OpenError::Stuck(_))) => return fail(Exit::TryAgain, error),
@@ -49,16 +48,32 @@ async fn serve(config: Checked) -> Exit {
     }
     notify(&[NotifyState::Ready]);
     let watchdog = feed_watchdog(&app);
-    let exit = tokio::select! {
-        _ = terminate.recv() => Exit::Ok,
-        _ = interrupt.recv() => Exit::Ok,
-        why = app.failure() => fail(Exit::TryAgain, format_args!("the outbox's store failed: {why}")),
+    let exit = loop {
+        tokio::select! {
+            _ = terminate.recv() => break Exit::Ok,
+            _ = interrupt.recv() => break Exit::Ok,
+            _ = hangup.recv() => reload(&app, path).await,
+            why = app.failure() => break fail(Exit::TryAgain, format_args!("the outbox's store failed: {why}")),
+        }
     };
     notify(&[NotifyState::Stopping]);
     watchdog.abort();
     match app.stop().await {
         Ok(()) => exit,
         Err(_) => Exit::TryAgain,
+    }
+}
+
+/// Reads the configuration anew and puts in force what may change while the daemon runs: who may command what. A
+/// configuration with a fault changes nothing.
+async fn reload(app: &App, path: &Path) {
+    let outcome = crate::config::check(path);
+    match outcome.checked {
+        Some(config) => app.reload(config).await,
+        None => {
+            let report = outcome.report(false);
+            tracing::error!(report, "configuration not reloaded: the one before stays in force");
+        }
     }
 }
 

@@ -21,7 +21,7 @@ enum Order {
     Up(SyncSender<()>),
 }
 
-/// A running mock cluster of one broker. It has the two topics that a gateway writes to.
+/// A running mock cluster of one broker. It has the topics of a gateway.
 #[derive(Debug)]
 pub(crate) struct MockBroker {
     bootstrap: String,
@@ -110,6 +110,8 @@ fn serve(tell: &SyncSender<String>, orders: &Receiver<Order>) {
     let cluster = MockCluster::new(1).unwrap();
     cluster.create_topic("weir.readings", PARTITIONS, 1).unwrap();
     cluster.create_topic("weir.events", 1, 1).unwrap();
+    cluster.create_topic("weir.outcomes", PARTITIONS, 1).unwrap();
+    cluster.create_topic("weir.commands", 2, 1).unwrap();
     tell.send(cluster.bootstrap_servers()).unwrap();
     for order in orders {
         let done = match order {

@@ -9,6 +9,7 @@
 //! - [`chance`]: lots that can be drawn again, and how long a campaign shall be.
 //! - [`mock`]: librdkafka's mock cluster, for stories that need no Java.
 //! - [`fleet`]: simulated lines, and the same lines in the daemon's words.
+//! - [`orders`]: signed commands, and what became of them.
 //! - [`ledger`]: what arrived, held against what the meters said and what had been flushed.
 //! - [`not_run`]: how a story says that it cannot run here; [`programs`]: programs that may be missing.
 //!
@@ -26,6 +27,7 @@ pub(crate) mod ledger;
 pub(crate) mod mock;
 pub(crate) mod not_run;
 pub(crate) mod notified;
+pub(crate) mod orders;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod terminal;

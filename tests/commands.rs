@@ -1,0 +1,381 @@
+//! Signed commands from the topic to the meter and back: carried out once, read back, and answered whatever goes wrong.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use serde_json::Value;
+use weir_simulator::{Fault, MeterConfig};
+
+use crate::harness::deadline::{wait_for, wait_until};
+use crate::harness::fleet::{Fleet, Street};
+use crate::harness::kafka::Kafka;
+use crate::harness::mock::MockBroker;
+use crate::harness::not_run::require;
+use crate::harness::orders::{Signer, quick_valves, states_of};
+use crate::harness::weir::{Weir, settings};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// CJ/T 188 meters with valves on `room`, a Modbus one on `plant`. Each takes half a second from end to end.
+fn valves(seed: u64) -> Fleet {
+    let slow = "every = \"1m\"\nadapter_allowance = \"500ms\"\nrepeats = 1\n";
+    let mut room = Street::cjt188("room", 8).key(slow);
+    let mut plant = Street::modbus("plant", 3).key(slow);
+    // The third model has the valve.
+    plant.simulated.meters.drain(..2);
+    for meter in room.simulated.meters.iter_mut().chain(&mut plant.simulated.meters) {
+        meter.valve_travel_ms = Some(500);
+    }
+    room.simulated.meters.iter_mut().for_each(|meter: &mut MeterConfig| meter.model = Some("cold".into()));
+    Fleet::start(seed, [room, plant])
+}
+
+fn gateway(fleet: &Fleet, signer: &Signer, bootstrap: &str, topics: &str, commands: &str) -> Weir {
+    let mut weir = Weir::prepare(|folder| {
+        quick_valves(folder);
+        let lines = fleet
+            .config()
+            .replace(
+                "profile = \"xintai-valve\"",
+                "profile = \"quick-xintai.toml\"\nidentity_check = \"none\"",
+            )
+            .replace("driver = \"cjt188\"\n", "driver = \"cjt188\"\nprofile = \"quick-cjt188.toml\"\n");
+        format!("{}\n{}\n{lines}", settings(folder, bootstrap, topics), signer.config(commands))
+    });
+    weir.start();
+    weir.wait_ready(PATIENCE);
+    weir
+}
+
+/// One whose broker is not there: commands are handed in on the spot.
+fn alone(fleet: &Fleet, signer: &Signer) -> Weir {
+    gateway(fleet, signer, "127.0.0.1:9", "", "weir.commands")
+}
+
+/// Puts messages into the command topic, as a console does.
+struct Console {
+    producer: BaseProducer,
+    topic: String,
+}
+
+impl Console {
+    fn new(bootstrap: &str, topic: &str) -> Self {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", bootstrap).set("queue.buffering.max.messages", "200000");
+        Self { producer: config.create().unwrap(), topic: topic.into() }
+    }
+
+    fn send(&self, meter: &str, message: &str) {
+        self.producer.send(BaseRecord::to(&self.topic).key(meter).payload(message)).unwrap();
+    }
+
+    fn flush(&self) {
+        self.producer.flush(PATIENCE).unwrap();
+    }
+}
+
+/// All states of a command that have arrived, once its end has.
+fn wait_told(read: impl Fn() -> Vec<Value>, id: &str) -> Vec<String> {
+    wait_for(&format!("the end of {id} to arrive"), PATIENCE, || {
+        let outcomes = read();
+        let is_over = outcomes.iter().any(|outcome| outcome["command"] == id && outcome["final"] == true);
+        is_over.then(|| states_of(&outcomes, id))
+    })
+}
+
+#[test]
+fn a_signed_command_from_apache_kafka_closes_a_valve_once_and_is_answered_from_the_meter() {
+    let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return };
+    for topic in ["cmd.readings", "cmd.events", "cmd.outcomes", "cmd.commands"] {
+        kafka.create_topic(topic, 2, &[]);
+    }
+    let (fleet, signer) = (valves(51), Signer::new());
+    let topics =
+        "readings_topic = \"cmd.readings\"\nevents_topic = \"cmd.events\"\noutcomes_topic = \"cmd.outcomes\"";
+    let console = Console::new(&kafka.bootstrap(), "cmd.commands");
+    // What lay in the topic before the gateway was commissioned is none of its business.
+    let (old, old_id) = signer.sign("room-4", "valve.close", &[]);
+    console.send("room-4", &old);
+    console.flush();
+    let mut weir = gateway(&fleet, &signer, &kafka.bootstrap(), topics, "cmd.commands");
+    wait_until("the inbox to have begun", PATIENCE, || {
+        let journal = weir.folder().join("state/commands/journal.jsonl");
+        std::fs::read_to_string(journal).is_ok_and(|text| text.contains("\"positions\":{\"topic\""))
+    });
+
+    let (close, id) = signer.sign("room-1", "valve.close", &["--if-valve", "open", "--requested-by", "anna"]);
+    let (modbus, modbus_id) = signer.sign("plant-3", "valve.close", &[]);
+    console.send("room-1", &close);
+    console.send("plant-3", &modbus);
+    console.send("room-1", "rubbish");
+    // The broker may hand on what it likes as often as it likes.
+    console.send("room-1", &close);
+    console.flush();
+    let outcomes = || kafka.read_all("cmd.outcomes").iter().map(|outcome| outcome.json()).collect();
+    for id in [&id, &modbus_id] {
+        assert_eq!(wait_told(outcomes, id), ["accepted", "started", "done"]);
+    }
+    for record in kafka.read_all("cmd.outcomes") {
+        let outcome = record.json();
+        assert_eq!(record.header("weir-id"), Some(outcome["id"].as_str().unwrap().as_bytes()));
+        assert_eq!(record.header("weir-schema"), Some(&b"outcome/1"[..]));
+        assert_eq!(record.key.as_deref(), Some(outcome["meter"].as_str().unwrap().as_bytes()));
+        if outcome["state"] == "done" {
+            assert_eq!(outcome["observed"]["valve"], "closed", "{outcome:#}");
+        }
+    }
+    for meter in ["room-1", "plant-3"] {
+        assert_eq!(fleet.meter(meter).obeyed().valve, 1, "{meter}");
+    }
+
+    // A restart neither skips nor repeats.
+    weir.kill();
+    let (open, open_id) = signer.sign("room-1", "valve.open", &[]);
+    console.send("room-1", &open);
+    console.flush();
+    weir.start();
+    weir.wait_ready(PATIENCE);
+    assert_eq!(wait_told(outcomes, &open_id), ["accepted", "started", "done"]);
+    assert_eq!(fleet.meter("room-1").obeyed().valve, 2);
+    assert_eq!(fleet.meter("room-4").obeyed().valve, 0);
+    assert!(states_of(&outcomes(), &old_id).is_empty());
+    let audit = weir.command(&["commands", "audit"]);
+    assert!(audit.status.success(), "{audit:?}");
+}
+
+#[test]
+fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carried_out_at_most_once() {
+    let (fleet, signer) = (valves(52), Signer::new());
+    let mut weir = alone(&fleet, &signer);
+    let fault = |meter: &str, fault| fleet.meter(meter).set_fault(Some(fault));
+    fault("room-2", Fault::StuckValve);
+    fault("room-3", Fault::MovingForEver);
+    fault("room-4", Fault::ValveFault);
+    fault("room-5", Fault::WrongAddress);
+    fleet.meter("room-6").silence();
+    let order = |meter: &str, more: &[&str]| {
+        let (jws, id) = signer.sign(meter, "valve.close", more);
+        let said = weir.submit(&jws);
+        assert_eq!(said["accepted"]["id"], id.as_str(), "{said:#}");
+        id
+    };
+    let good = order("room-1", &[]);
+    let stuck = order("room-2", &[]);
+    let moving = order("room-3", &[]);
+    let faulty = order("room-4", &[]);
+    let swapped = order("room-5", &["--for", "6s"]);
+    let silent = order("room-6", &["--for", "6s"]);
+    let precondition = order("room-7", &["--if-valve", "closed"]);
+    let end = |id: &str| {
+        let row = weir.wait_command_end(id, PATIENCE);
+        let word = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
+        (word("state"), word("reason"))
+    };
+    let is = |state: &str, reason: &str| (state.to_owned(), reason.to_owned());
+    assert_eq!(end(&good), is("done", "-"));
+    assert_eq!(end(&stuck), is("failed", "valve-fault"));
+    assert_eq!(end(&moving), is("failed", "valve-fault"));
+    assert_eq!(end(&faulty), is("failed", "valve-fault"));
+    // Whoever answers from another address is not the meter: it counts as not reached.
+    assert_eq!(end(&swapped), is("expired", "garbled"));
+    assert_eq!(end(&silent), is("expired", "silent"));
+    assert_eq!(end(&precondition), is("rejected", "precondition"));
+    for (meter, orders) in [
+        ("room-1", 1),
+        ("room-2", 1),
+        ("room-3", 1),
+        ("room-4", 1),
+        ("room-5", 0),
+        ("room-6", 0),
+        ("room-7", 0),
+    ] {
+        assert_eq!(fleet.meter(meter).obeyed().valve, orders, "{meter}");
+    }
+    assert_eq!(weir.stop(PATIENCE).code(), Some(0));
+    let outcomes = weir.waiting_outcomes();
+    assert_eq!(states_of(&outcomes, &stuck), ["accepted", "started", "failed"]);
+    assert_eq!(states_of(&outcomes, &silent), ["accepted", "expired"]);
+    let shown = outcomes.iter().find(|it| it["command"] == moving.as_str() && it["final"] == true).unwrap();
+    assert_eq!(shown["state"], "failed", "{shown:#}");
+}
+
+#[test]
+fn a_meter_that_goes_mute_at_the_write_is_asked_afterwards_and_not_told_twice() {
+    let (fleet, signer) = (valves(53), Signer::new());
+    let weir = alone(&fleet, &signer);
+    // It obeys, and its answer never comes; then it talks again.
+    let meter = fleet.meter("room-1");
+    meter.set_fault(Some(Fault::Mute));
+    let (jws, id) = signer.sign("room-1", "valve.close", &["--for", "5m"]);
+    weir.submit(&jws);
+    // A mute meter cannot be asked who it is, so nothing is written to it.
+    wait_until("some tries to reach it", PATIENCE, || {
+        let shown = weir.command(&["commands", "show", &id]);
+        String::from_utf8_lossy(&shown.stdout).matches("identity:").count() >= 2
+    });
+    assert_eq!(meter.obeyed().valve, 0);
+    meter.set_fault(None);
+    let row = weir.wait_command_end(&id, PATIENCE);
+    assert_eq!(row["state"], "done", "{row:#}");
+    assert_eq!(meter.obeyed().valve, 1);
+}
+
+#[test]
+fn a_command_waits_for_a_line_that_is_down_or_lent_and_expires_there() {
+    let (fleet, signer) = (valves(54), Signer::new());
+    let weir = alone(&fleet, &signer);
+    fleet.line("plant").unplug().unwrap();
+    wait_until("the line to be down", PATIENCE, || {
+        let (jws, id) = signer.sign("plant-3", "read.now", &["--for", "1s"]);
+        weir.submit(&jws);
+        weir.wait_command_end(&id, PATIENCE)["reason"] == "line-down"
+    });
+    let (jws, waits) = signer.sign("plant-3", "valve.close", &["--for", "5m"]);
+    let (short, expires) = signer.sign("room-1", "valve.close", &["--for", "3s"]);
+    weir.submit(&jws);
+    let mut lend = crate::harness::weir::weir_command();
+    lend.args(["lend", "room", "--for", "5m", "--config"]).arg(weir.config_path());
+    let mut lending = crate::harness::process::Process::spawn("weir-lend", &mut lend);
+    wait_until("the line to be lent", PATIENCE, || !lending.stdout().is_empty());
+    weir.submit(&short);
+    let row = weir.wait_command_end(&expires, PATIENCE);
+    assert_eq!(
+        (row["state"].as_str(), row["reason"].as_str()),
+        (Some("expired"), Some("line-lent")),
+        "{row:#}"
+    );
+    lending.stop(PATIENCE);
+    fleet.line("plant").plug().unwrap();
+    let row = weir.wait_command_end(&waits, PATIENCE);
+    assert_eq!(row["state"], "done", "{row:#}");
+    assert_eq!((fleet.meter("plant-3").obeyed().valve, fleet.meter("room-1").obeyed().valve), (1, 0));
+}
+
+#[test]
+fn the_stop_switch_holds_over_a_restart_and_lets_reading_through() {
+    let (fleet, signer) = (valves(55), Signer::new());
+    let mut weir = alone(&fleet, &signer);
+    assert!(weir.command(&["commands", "stop", "--why", "works on the main"]).status.success());
+    let close = || signer.sign("room-1", "valve.close", &[]);
+    assert_eq!(weir.submit(&close().0)["rejected"]["reason"], "stopped");
+    weir.kill();
+    weir.start();
+    weir.wait_ready(PATIENCE);
+    assert_eq!(weir.submit(&close().0)["rejected"]["reason"], "stopped");
+    let (read, read_id) = signer.sign("room-1", "read.now", &[]);
+    weir.submit(&read);
+    assert_eq!(weir.wait_command_end(&read_id, PATIENCE)["state"], "done");
+    assert!(weir.command(&["commands", "resume"]).status.success());
+    let (jws, id) = close();
+    weir.submit(&jws);
+    assert_eq!(weir.wait_command_end(&id, PATIENCE)["state"], "done");
+    assert_eq!(fleet.meter("room-1").obeyed().valve, 1);
+}
+
+#[test]
+fn clock_and_tariff_are_set_and_read_back_as_far_as_the_meter_tells_them() {
+    let (fleet, signer) = (valves(56), Signer::new());
+    let mut weir = alone(&fleet, &signer);
+    let (clock, clock_id) = signer.sign("room-1", "clock.set", &[]);
+    weir.submit(&clock);
+    let row = weir.wait_command_end(&clock_id, PATIENCE);
+    assert_eq!(row["state"], "done", "{row:#}");
+    assert_eq!(fleet.meter("room-1").obeyed().clock, 1);
+
+    // The meter keeps the day of the month alone, so the day has to be the next one of its number.
+    let tomorrow = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::get("Europe/Berlin").unwrap());
+    let tomorrow = tomorrow.tomorrow().unwrap().date();
+    let tariff = weir.folder().join("tariff.json");
+    let steps = r#"[{ "from_m3": 0, "price": 3.45 }, { "from_m3": 220, "price": 4.83 }, { "from_m3": 300, "price": 5.00 }]"#;
+    std::fs::write(&tariff, format!(r#"{{ "effective_from": "{tomorrow}", "steps": {steps} }}"#)).unwrap();
+    let (jws, id) = signer.sign("room-2", "tariff.set", &["--tariff", tariff.to_str().unwrap()]);
+    weir.submit(&jws);
+    let row = weir.wait_command_end(&id, PATIENCE);
+    assert_eq!(row["state"], "unverified", "{row:#}");
+    assert_eq!(fleet.meter("room-2").obeyed().tariff, 1);
+    assert_eq!(weir.stop(PATIENCE).code(), Some(0));
+    let outcomes = weir.waiting_outcomes();
+    let end = outcomes.iter().find(|it| it["command"] == id.as_str() && it["final"] == true).unwrap();
+    assert_eq!(end["observed"]["tariff"][1]["price"].to_string(), "4.83", "{end:#}");
+}
+
+#[test]
+fn a_key_is_exchanged_without_a_restart() {
+    let (fleet, signer) = (valves(57), Signer::new());
+    let mut weir = alone(&fleet, &signer);
+    let next = Signer::new();
+    let other = next.sign("room-1", "valve.close", &[]);
+    assert_eq!(weir.submit(&other.0)["refused"]["cause"], "bad-signature");
+    let text = std::fs::read_to_string(weir.config_path()).unwrap();
+    let public = |signer: &Signer| {
+        signer.config("").lines().find(|line| line.starts_with("public")).unwrap().to_owned()
+    };
+    weir.write_config(&text.replace(&public(&signer), &public(&next)));
+    weir.process().signal(rustix::process::Signal::HUP);
+    wait_until("the other key to be in force", PATIENCE, || {
+        let (jws, id) = next.sign("room-1", "read.now", &[]);
+        weir.submit(&jws)["accepted"]["id"] == id.as_str()
+    });
+    let (old, _) = signer.sign("room-1", "valve.close", &[]);
+    assert_eq!(weir.submit(&old)["refused"]["cause"], "bad-signature");
+    // A configuration with a fault changes nothing.
+    weir.write_config("nonsense");
+    weir.process().signal(rustix::process::Signal::HUP);
+    weir.process().wait_for_line("configuration not reloaded", PATIENCE);
+    let (jws, id) = next.sign("room-1", "read.now", &[]);
+    assert_eq!(weir.submit(&jws)["accepted"]["id"], id.as_str());
+}
+
+mod alone {
+    use super::*;
+
+    /// Kilobytes of memory that the process has in use.
+    fn resident_kb(pid: u32) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn a_flood_of_a_hundred_thousand_forged_commands_costs_counts_and_neither_memory_nor_polls() {
+        const FLOOD: u64 = 100_000;
+        let broker = MockBroker::start();
+        let (signer, stranger) = (Signer::new(), Signer::new());
+        let street = Street::cjt188("room", 4).key("every = \"2s\"\nadapter_allowance = \"500ms\"");
+        let fleet = Fleet::start(58, [street]);
+        let mut weir = gateway(&fleet, &signer, &broker.bootstrap(), "", "weir.commands");
+        let console = Console::new(&broker.bootstrap(), "weir.commands");
+        let (forged, _) = stranger.sign("room-1", "valve.close", &[]);
+        // The first ones, so that everything that grows once has grown.
+        (0..1000).for_each(|_| console.send("room-1", &forged));
+        console.flush();
+        let counted = |broker: &MockBroker| -> u64 {
+            let events = broker.read_all("weir.events");
+            let refused =
+                events.iter().map(|event| event.json()).filter(|it| it["event"] == "commands-refused");
+            refused
+                .flat_map(|it| it["refused"].as_array().unwrap().clone())
+                .map(|it| it["count"].as_u64().unwrap())
+                .sum()
+        };
+        wait_until("the first thousand to be counted", 2 * PATIENCE, || counted(&broker) >= 1000);
+        let (before, readings) = (resident_kb(weir.process().id()), weir.readings_told());
+        for n in 0..FLOOD {
+            let message = if n % 2 == 0 { forged.clone() } else { format!("{forged}{n}") };
+            console.send("room-1", &message);
+        }
+        console.flush();
+        wait_until("the flood to be counted", 3 * PATIENCE, || counted(&broker) >= 1000 + FLOOD);
+        let grown = resident_kb(weir.process().id()).saturating_sub(before);
+        assert!(grown < 8 * 1024, "grown by {grown} kB");
+        assert_eq!(fleet.meter("room-1").obeyed().valve, 0);
+        assert!(broker.read_all("weir.outcomes").is_empty());
+        weir.wait_more_readings(4, PATIENCE);
+        assert!(weir.readings_told() > readings);
+        let (good, id) = signer.sign("room-1", "read.now", &[]);
+        console.send("room-1", &good);
+        console.flush();
+        assert_eq!(weir.wait_command_end(&id, PATIENCE)["state"], "done");
+    }
+}

@@ -1,0 +1,179 @@
+//! The daemon killed before each of its steps with a command, and started again: no write is made twice, and every command
+//! has exactly one end.
+//!
+//! The steps are the kernel's: strace kills the daemon as it enters its n-th call on the journal or on the port, for every
+//! n until a command gets through. What happens between two calls nobody outside can see, so killing before each call is
+//! killing before and after each: every write of the journal, every flush of it, every read and write of the line. A second
+//! series does the same with every flush of any file, the outbox's among them.
+
+mod alone {
+    use std::ffi::OsString;
+    use std::time::Duration;
+
+    use crate::harness::deadline::wait_for;
+    use crate::harness::fleet::{Fleet, Street};
+    use crate::harness::not_run::require;
+    use crate::harness::orders::{Signer, quick_valves, states_of};
+    use crate::harness::programs::program;
+    use crate::harness::weir::{Weir, settings};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+    /// More than a command takes calls of either kind.
+    const METERS: u8 = 120;
+
+    struct Stage {
+        fleet: Fleet,
+        signer: Signer,
+        weir: Weir,
+        strace: OsString,
+        next_meter: u8,
+        /// Commands with the meter each was for.
+        given: Vec<(String, String)>,
+    }
+
+    /// How a life under strace ended.
+    #[derive(PartialEq)]
+    enum Life {
+        Killed,
+        /// The command had its end before so many calls.
+        GotThrough,
+    }
+
+    impl Stage {
+        fn set(strace: OsString) -> Self {
+            let keys = "every = \"1d\"\nadapter_allowance = \"300ms\"\nrepeats = 0\n";
+            let mut room = Street::cjt188("room", METERS).key(keys);
+            room.simulated.meters.iter_mut().for_each(|meter| meter.model = Some("cold".into()));
+            let (fleet, signer) = (Fleet::start(61, [room]), Signer::new());
+            let mut weir = Weir::prepare(|folder| {
+                quick_valves(folder);
+                let commands = signer.config("weir.commands");
+                let commands = commands
+                    .replace("skew", "closings_per_hour_max = 1000\nclosings_per_day_max = 1000\nskew");
+                let lines =
+                    fleet.config().replace("\"cjt188\"\n", "\"cjt188\"\nprofile = \"quick-cjt188.toml\"\n");
+                format!("{}\n{commands}\n{lines}", settings(folder, "127.0.0.1:9", ""))
+            });
+            // The journal begins, so that what is signed from now on is to be carried out.
+            weir.start();
+            weir.wait_ready(PATIENCE);
+            weir.kill();
+            Self { fleet, signer, weir, strace, next_meter: 0, given: Vec::new() }
+        }
+
+        fn sign(&mut self) -> (String, String, String) {
+            self.next_meter += 1;
+            let meter = format!("room-{}", self.next_meter);
+            // Every third one is a tariff: it takes the same way.
+            let (jws, id) = if self.next_meter % 3 == 0 {
+                let tariff = self.weir.folder().join("tariff.json");
+                let tomorrow =
+                    jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::get("Europe/Berlin").unwrap());
+                let tomorrow = tomorrow.tomorrow().unwrap().date();
+                let steps = r#"[{ "from_m3": 0, "price": 3.45 }, { "from_m3": 9, "price": 4 }, { "from_m3": 99, "price": 5 }]"#;
+                std::fs::write(&tariff, format!(r#"{{ "effective_from": "{tomorrow}", "steps": {steps} }}"#))
+                    .unwrap();
+                self.signer.sign(&meter, "tariff.set", &["--tariff", tariff.to_str().unwrap()])
+            } else {
+                self.signer.sign(&meter, "valve.close", &[])
+            };
+            self.given.push((id.clone(), meter.clone()));
+            (jws, id, meter)
+        }
+
+        /// Kills the daemon as it enters its n-th call of this kind, somewhere on its way with a command.
+        fn killed_at(&mut self, filter: &[&str], n: u32) -> Life {
+            let calls = "write,pwrite64,writev,read,readv,fdatasync,fsync,ftruncate";
+            let calls = if filter.is_empty() { "fdatasync,fsync" } else { calls };
+            let mut wrapper = vec![self.strace.clone()];
+            wrapper.extend(["-f", "-qq", "-o", "/dev/null"].map(OsString::from));
+            for path in filter {
+                wrapper.extend(["-P".into(), OsString::from(path)]);
+            }
+            wrapper.push("-e".into());
+            wrapper.push(format!("inject={calls}:signal=KILL:when={n}").into());
+            let (jws, id, _) = self.sign();
+            self.weir.run_under(wrapper);
+            self.weir.start();
+            let mut is_handed_in = false;
+            let life = wait_for(&format!("an end of the life with {n} calls"), PATIENCE, || {
+                if self.weir.process().ended().is_some() {
+                    return Some(Life::Killed);
+                }
+                if !is_handed_in {
+                    if self.weir.notified().iter().any(|line| line == "READY=1") {
+                        is_handed_in = true;
+                        // The daemon may be killed meanwhile.
+                        let file = self.weir.folder().join("command.jws");
+                        std::fs::write(&file, &jws).unwrap();
+                        self.weir.command(&["commands", "submit", file.to_str().unwrap()]);
+                    }
+                    return None;
+                }
+                let state = self.weir.command_state(&id);
+                let is_over = !matches!(state["state"].as_str(), None | Some("accepted" | "started"));
+                is_over.then_some(Life::GotThrough)
+            });
+            self.weir.kill();
+            self.weir.run_under(Vec::new());
+            if life == Life::Killed {
+                self.weir.start();
+                self.weir.wait_ready(PATIENCE);
+                if self.weir.command_state(&id).is_null() {
+                    // It was not on file, so the topic would hand it on again.
+                    self.weir.submit(&jws);
+                }
+                self.weir.wait_command_end(&id, PATIENCE);
+                self.weir.kill();
+            }
+            life
+        }
+
+        /// A series of lives, each killed one call later than the one before, until a command gets through.
+        fn series(&mut self, filter: &[&str]) -> u32 {
+            for n in 1.. {
+                if self.killed_at(filter, n) == Life::GotThrough {
+                    return n;
+                }
+            }
+            unreachable!("there are more numbers than calls")
+        }
+    }
+
+    #[test]
+    fn killed_before_each_call_on_journal_port_and_outbox_a_write_is_made_at_most_once() {
+        let Some(strace) = require("kills at every call", program("strace", "strace")) else { return };
+        let mut stage = Stage::set(strace.into());
+        let journal = stage.weir.folder().join("state/commands/journal.jsonl");
+        let port = stage.fleet.line("room").path().unwrap().to_owned();
+        let port = std::fs::canonicalize(port).unwrap();
+        let calls = stage.series(&[journal.to_str().unwrap(), port.to_str().unwrap()]);
+        // Seven lines of the journal, each written and flushed, and three exchanges: fewer would mean that strace saw less.
+        assert!(calls > 20, "{calls} calls");
+        let flushes = stage.series(&[]);
+        assert!(flushes > 8, "{flushes} flushes");
+
+        // Whatever a life did not get told is told now.
+        stage.weir.start();
+        stage.weir.wait_ready(PATIENCE);
+        assert_eq!(stage.weir.stop(PATIENCE).code(), Some(0));
+        let outcomes = stage.weir.waiting_outcomes();
+        let mut ends = std::collections::BTreeMap::<String, u32>::new();
+        for (id, meter) in &stage.given {
+            let obeyed = stage.fleet.meter(meter).obeyed();
+            let states = states_of(&outcomes, id);
+            let end = states.last().unwrap_or_else(|| panic!("{id} has no outcome"));
+            assert!(obeyed.valve + obeyed.tariff <= 1, "{id}: written {obeyed:?}, {states:?}");
+            match end.as_str() {
+                "done" | "unverified" => assert_eq!(obeyed.valve + obeyed.tariff, 1, "{id}: {states:?}"),
+                "unknown" => {}
+                other => panic!("{id} ended {other}: {states:?}"),
+            }
+            *ends.entry(end.clone()).or_default() += 1;
+        }
+        assert!(ends.contains_key("done") && ends.contains_key("unknown"), "{ends:?}");
+        let audit = stage.weir.command(&["commands", "audit"]);
+        assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+        eprintln!("{calls} calls, {flushes} flushes: {ends:?}");
+    }
+}

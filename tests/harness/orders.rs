@@ -1,0 +1,124 @@
+//! Signed commands, as whoever gives them makes them: with `weir keys new` and `weir command sign`.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::deadline::wait_for;
+use super::ledger::GATEWAY;
+use super::process::next_number;
+use super::weir::{Weir, weir_command};
+
+/// A key that may do everything, and where it lies.
+#[derive(Debug)]
+pub(crate) struct Signer {
+    folder: tempfile::TempDir,
+    public: String,
+}
+
+impl Signer {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("keys-").tempdir().unwrap();
+        let mut command = weir_command();
+        command.args(["keys", "new", "console", "--out"]).arg(folder.path().join("console.jwk"));
+        let snippet = stdout(&command.output().unwrap());
+        let public = snippet.lines().find_map(|line| line.strip_prefix("public = ")).unwrap().to_owned();
+        Self { folder, public }
+    }
+
+    /// The `[commands]` of a gateway that this key commands. A command that was signed a moment after the first start is
+    /// to be taken, so no skew is allowed for.
+    pub(crate) fn config(&self, topic: &str) -> String {
+        format!(
+            "[commands]\ntopic = \"{topic}\"\nskew = \"0s\"\n[[commands.keys]]\nid = \"console\"\npublic = {}\n\
+             actions = [\"valve.open\", \"valve.close\", \"tariff.set\", \"clock.set\", \"read.now\"]\n\
+             meters = [\"*\"]\n",
+            self.public
+        )
+    }
+
+    pub(crate) fn key(&self) -> PathBuf {
+        self.folder.path().join("console.jwk")
+    }
+
+    /// A command for this meter, and its id.
+    pub(crate) fn sign(&self, meter: &str, action: &str, more: &[&str]) -> (String, String) {
+        let id = format!("0192f0c1-7d1c-4a53-9f0e-{:012x}", next_number());
+        let mut command = weir_command();
+        command.args(["command", "sign", "--gateway", GATEWAY, "--meter", meter, "--action", action]);
+        command.args(["--id", &id, "--key"]).arg(self.key()).args(more);
+        (stdout(&command.output().unwrap()).trim().to_owned(), id)
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+impl Weir {
+    /// Hands a command in on the spot, and gives what is said to it.
+    #[track_caller]
+    pub(crate) fn submit(&self, jws: &str) -> Value {
+        let file = self.folder().join("command.jws");
+        std::fs::write(&file, jws).unwrap();
+        let output = self.command(&["commands", "submit", file.to_str().unwrap()]);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
+    /// What `weir commands list` says of a command; `Null` when it is not in the journal.
+    #[track_caller]
+    pub(crate) fn command_state(&self, id: &str) -> Value {
+        let output = self.command(&["commands", "list", "--json"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        rows.into_iter().find(|row| row["id"] == id).unwrap_or_default()
+    }
+
+    /// Waits until the command has an end, and gives it.
+    #[track_caller]
+    pub(crate) fn wait_command_end(&self, id: &str, time: Duration) -> Value {
+        wait_for(&format!("an end of {id}"), time, || {
+            let row = self.command_state(id);
+            let is_open = row.is_null() || row["state"] == "accepted" || row["state"] == "started";
+            (!is_open).then_some(row)
+        })
+    }
+
+    /// Every outcome that waits in the outbox of a daemon that is stopped, in order, each once.
+    #[track_caller]
+    pub(crate) fn waiting_outcomes(&self) -> Vec<Value> {
+        let output = self.command(&["outbox", "export", "--lane", "urgent"]);
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut outcomes: Vec<Value> = Vec::new();
+        for outcome in records.filter(|record| record.get("command").is_some()) {
+            match outcomes.iter().find(|known| known["id"] == outcome["id"]) {
+                Some(known) => assert_eq!(known, &outcome, "one id, two contents"),
+                None => outcomes.push(outcome),
+            }
+        }
+        outcomes
+    }
+}
+
+/// The states of one command, in the order in which they were told; and that it has at most one end.
+#[track_caller]
+pub(crate) fn states_of(outcomes: &[Value], id: &str) -> Vec<String> {
+    let of: Vec<&Value> = outcomes.iter().filter(|outcome| outcome["command"] == id).collect();
+    let ends = of.iter().filter(|outcome| outcome["final"] == true).count();
+    assert!(ends <= 1, "{ends} ends: {of:#?}");
+    of.iter().map(|outcome| outcome["state"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Profiles whose valves are soon there, put into a folder.
+pub(crate) fn quick_valves(folder: &Path) {
+    let cjt188 = "[valve]\ntravel_ms = 200\nsettle_ms = 4000\n";
+    let xintai = include_str!("../../drivers/modbus/profiles/xintai-valve.toml");
+    let xintai = xintai.replace("settle_ms = 30000", "settle_ms = 4000\ntravel_ms = 200");
+    std::fs::write(folder.join("quick-cjt188.toml"), cjt188).unwrap();
+    std::fs::write(folder.join("quick-xintai.toml"), xintai).unwrap();
+}
