@@ -8,6 +8,7 @@
 mod fault;
 mod framing;
 mod profile;
+mod roll_call;
 #[cfg(feature = "scripted")]
 pub mod scripted;
 pub mod selection;
@@ -17,6 +18,7 @@ pub use async_trait::async_trait;
 pub use fault::Fault;
 pub use framing::{Ask, Recognised};
 pub use profile::ProfileFault;
+pub use roll_call::{Presence, RollCall, RollCallError, call_roll};
 pub use serial::{Parity, Serial, StopBits, Timing};
 pub use weir_wire::Answer;
 

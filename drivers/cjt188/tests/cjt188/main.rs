@@ -5,6 +5,7 @@
 mod meter;
 mod orders;
 mod polls;
+mod presence;
 mod properties;
 mod recognising;
 mod worked_frames;
