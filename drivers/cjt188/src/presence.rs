@@ -34,6 +34,12 @@ impl RollCall for Everybody<'_> {
         Request::metering().encode(address, order, SER, self.0)
     }
 
+    /// 99 seven times is obeyed and not answered (ng-gateway), and a read does nothing.
+    fn to_nobody(&self) -> Vec<u8> {
+        let nobody = Address::from_wire(Address::ANY, [0x99; 7]);
+        Request::address().encode(&nobody, DiOrder::LowFirst, SER, self.0)
+    }
+
     /// An error answer, as to the other order of the identifier's bytes, names its meter too.
     fn answer(&self, bytes: &[u8]) -> Option<(Address, usize)> {
         let (frame, end) = Frame::split(bytes).ok()?;

@@ -22,6 +22,11 @@ impl RollCall for Everybody<'_> {
         encode(self.0.wake_up_bytes, address, READ, &ENERGY.to_le_bytes())
     }
 
+    /// 99 six times is obeyed and not answered (cnblogs.com/windowsxpxp/p/18467018), and a read does nothing.
+    fn to_nobody(&self) -> Vec<u8> {
+        encode(self.0.wake_up_bytes, &Address::from_wire([0x99; 6]), READ, &ENERGY.to_le_bytes())
+    }
+
     fn answer(&self, bytes: &[u8]) -> Option<(Address, usize)> {
         let (frame, end) = Frame::split(bytes).ok()?;
         // It says its address twice, and two answers over each other seldom agree there. An error names it once.

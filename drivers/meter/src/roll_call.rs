@@ -22,6 +22,9 @@ pub trait RollCall: Sync {
     /// A question that this meter answers, in the way in which it answered [`to_all`](Self::to_all).
     fn to_one(&self, way: usize, address: &Self::Address) -> Vec<u8>;
 
+    /// A question that nobody answers.
+    fn to_nobody(&self) -> Vec<u8>;
+
     /// Who says the frame that begins at the first of these bytes, and where it ends, if a meter's frame begins there.
     fn answer(&self, bytes: &[u8]) -> Option<(Self::Address, usize)>;
 }
@@ -115,7 +118,12 @@ async fn ask<R: RollCall>(
             Ok(bytes) if bytes.is_empty() => {}
             Ok(bytes) if bytes.starts_with(question) => return Err(RollCallError::Echo),
             Ok(bytes) => return Ok(sort(roll, &bytes)),
-            Err(Fault::Garbled { .. }) => return Ok(Heard { named: Vec::new(), stray: 1 }),
+            // A jumble in the echo, or an answer where an echo is expected: where nobody answers that is told apart.
+            Err(Fault::Garbled { .. }) => match line.hear(&roll.to_nobody()).await {
+                Err(Fault::Silent { .. }) => return Err(RollCallError::NoEcho),
+                Ok(_) | Err(Fault::Garbled { .. }) => return Ok(Heard { named: Vec::new(), stray: 1 }),
+                Err(fault) => return Err(fault.into()),
+            },
             // A line that hears nothing but lacks the echo it is configured with.
             Err(Fault::Silent { .. }) => return Err(RollCallError::NoEcho),
             Err(fault) => return Err(fault.into()),
