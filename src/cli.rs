@@ -85,9 +85,10 @@ enum Command {
     ///
     /// Prints where the tool finds the meters: a pty, or with --tcp an address of this machine. Needs the running daemon.
     Lend(lend::Args),
-    /// Search a line for M-Bus meters and print a list to paste into the configuration
+    /// Search a line for meters and print a list to paste into the configuration
     ///
-    /// By secondary address, narrowing where several meters answer at once, and by primary address. The polls of a running
+    /// On M-Bus by secondary address, narrowing where several meters answer at once, and by primary address; on CJ/T 188 and
+    /// DL/T 645 a meter that is alone on the line tells its address. Modbus has no search. The polls of a running
     /// daemon pause for as long as it takes: some minutes at 2400 Bd, more on long lines.
     Scan(scan::Args),
     /// Show what passes on a line, as it passes: times, bytes, and what they say

@@ -57,7 +57,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("drivers/cjt188", &["weir-meter", "weir-wire"]),
     ("drivers/dlt645", &["weir-meter", "weir-wire"]),
     ("simulator", &["weir-wire"]),
-    ("fuzz", &["weir-cjt188", "weir-mbus", "weir-meter", "weir-modbus", "weir-wire"]),
+    ("fuzz", &["weir-cjt188", "weir-dlt645", "weir-mbus", "weir-meter", "weir-modbus", "weir-wire"]),
 ];
 
 /// Over this many lines two things live in one file.

@@ -43,6 +43,8 @@ mod profiles;
 #[cfg(test)]
 mod refusing_broker;
 #[cfg(test)]
+mod searched_line;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod started_programs;

@@ -42,7 +42,8 @@ fn every_profile_that_comes_along_is_listed_shown_and_good() {
         assert!(out(&output).contains(&format!("driver  {driver}\n")), "{name}: its keys tell its driver");
         count += 1;
     }
-    assert_eq!(count, weir_modbus::profiles::names().count() + weir_cjt188::Profile::BUILT_IN.len());
+    let dialects = weir_cjt188::Profile::BUILT_IN.len() + weir_dlt645::Profile::BUILT_IN.len();
+    assert_eq!(count, weir_modbus::profiles::names().count() + dialects);
 }
 
 #[test]
@@ -119,6 +120,25 @@ fn an_mbus_profile_is_answered_with_what_is_forwarded() {
     assert!(wrong.status.code() == Some(64) && err(&wrong).contains("mine.toml:8:12"), "{wrong:?}");
 }
 
+#[test]
+fn a_dlt645_profile_is_answered_with_the_identifiers_that_a_poll_asks_for() {
+    let text = "description = \"mine\"\n[[read]]\ndi = \"0001ff00\"\nquantity = \"forward-energy\"\nunit = \"kWh\"\n\
+                bytes = 4\nplaces = 2\nblock = \"tariff\"\n[[read]]\ndi = \"02030000\"\nquantity = \"power\"\n\
+                unit = \"kW\"\nbytes = 3\nplaces = 4\nsigned = true\nsubunit = 1\noptional = true\n";
+    let output = checked("mine.toml", text, &[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let flat = out(&output).split_whitespace().collect::<Vec<_>>().join(" ");
+    for part in [
+        "driver dlt645 for mine wake-up bytes 4",
+        "0001FF00 forward-energy, then its tariffs 4 bytes BCD, 2 places kWh fails",
+        "02030000 power, subunit 1 3 bytes BCD, 4 places, highest bit is the sign kW goes on without",
+    ] {
+        assert!(flat.contains(part), "{part} in {flat}");
+    }
+    let wrong = checked("mine.toml", &text.replace("bytes = 3", "bytes = 9"), &[]);
+    assert!(wrong.status.code() == Some(64) && err(&wrong).contains("mine.toml:13:9"), "{wrong:?}");
+}
+
 fn serial(serial: Serial) -> String {
     let parity = match serial.parity {
         Parity::None => 'N',
@@ -164,6 +184,12 @@ fn meters() -> String {
     for (name, profile) in weir_cjt188::Profile::BUILT_IN {
         let profile = weir_cjt188::Profile::parse(profile).unwrap();
         let _ = writeln!(text, "| `{name}` | {} |", profile.description);
+    }
+    text += "\n## DL/T 645\n\nWhat is read of the electricity meters; without a profile the first.\n\n| profile | reads | for |\n|---|---|---|\n";
+    for (name, profile) in weir_dlt645::Profile::BUILT_IN {
+        let profile = weir_dlt645::Profile::parse(profile).unwrap();
+        let read: Vec<String> = profile.read.iter().map(|read| read.quantity.to_string()).collect();
+        let _ = writeln!(text, "| `{name}` | {} | {} |", read.join(", "), profile.description);
     }
     text
 }

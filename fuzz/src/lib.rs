@@ -12,6 +12,7 @@ pub mod cjt188;
 pub mod commands;
 #[cfg(feature = "config")]
 pub mod config;
+pub mod dlt645;
 pub mod mbus;
 pub mod modbus;
 pub mod mutation;
@@ -38,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "commands", run: commands::run, seeds: commands::seeds, short_runs: 20_000 },
     #[cfg(feature = "config")]
     Target { name: "config", run: config::run, seeds: config::seeds, short_runs: 2_000 },
+    Target { name: "dlt645", run: dlt645::run, seeds: dlt645::seeds, short_runs: 100_000 },
     Target { name: "mbus", run: mbus::run, seeds: mbus::seeds, short_runs: 100_000 },
     Target { name: "modbus", run: modbus::run, seeds: modbus::seeds, short_runs: 100_000 },
     Target { name: "profiles", run: profiles::run, seeds: profiles::seeds, short_runs: 10_000 },

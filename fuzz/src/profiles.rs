@@ -42,7 +42,7 @@ fn of_modbus(text: &str) {
     }
 }
 
-fn have_places(faults: &[ProfileFault], text: &str) {
+pub(crate) fn have_places(faults: &[ProfileFault], text: &str) {
     assert!(!faults.is_empty(), "refused without a fault");
     for fault in faults {
         assert!(text.get(fault.span.clone()).is_some(), "{fault} stands nowhere");

@@ -91,6 +91,11 @@ fn config() {
 }
 
 #[test]
+fn dlt645() {
+    for_a_short_while("dlt645", Vec::new());
+}
+
+#[test]
 fn mbus() {
     for_a_short_while("mbus", real_telegrams());
 }

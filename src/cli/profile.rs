@@ -39,6 +39,7 @@ pub(super) enum Driver {
     Mbus,
     Modbus,
     Cjt188,
+    Dlt645,
 }
 
 impl From<Driver> for ProfileDriver {
@@ -47,6 +48,7 @@ impl From<Driver> for ProfileDriver {
             Driver::Mbus => Self::Mbus,
             Driver::Modbus => Self::Modbus,
             Driver::Cjt188 => Self::Cjt188,
+            Driver::Dlt645 => Self::Dlt645,
         }
     }
 }
@@ -72,6 +74,7 @@ fn check(file: &Path, driver: Option<ProfileDriver>) -> Exit {
                 Profile::Mbus(profile) => kept(profile),
                 Profile::Modbus(profile) => registers(profile),
                 Profile::Cjt188(profile) => dialect(profile),
+                Profile::Dlt645(profile) => identifiers(profile),
             };
             tell(&format!("{read}\n{}: good\n", file.display()))
         }
@@ -196,6 +199,37 @@ fn dialect(profile: &weir_cjt188::Profile) -> String {
     format!("driver  cjt188\nfor     {description}\n\n{}", columns(header, &rows))
 }
 
+/// What a poll asks for, one identifier after the other.
+fn identifiers(profile: &weir_dlt645::Profile) -> String {
+    let rows: Vec<[String; 5]> = profile
+        .read
+        .iter()
+        .map(|read| {
+            let block = match read.block {
+                Some(weir_dlt645::Block::Tariff) => ", then its tariffs",
+                Some(weir_dlt645::Block::Subunit) => ", then the next phases",
+                None => "",
+            };
+            let value = format!("{}{}{block}", read.quantity, at(read));
+            let sign = if read.signed { ", highest bit is the sign" } else { "" };
+            let coding = format!("{} bytes BCD, {} places{sign}", read.bytes, read.places);
+            let unit = read.unit.as_ref().map(ToString::to_string).unwrap_or_default();
+            let without = if read.optional { "goes on without" } else { "fails" };
+            [read.di.to_uppercase(), value, coding, unit, without.to_owned()]
+        })
+        .collect();
+    let (description, woken) = (profile.description.escape_debug(), profile.wake_up_bytes);
+    let header = ["identifier", "value", "type", "unit", "a poll that is refused it"].map(str::to_owned);
+    format!("driver  dlt645\nfor     {description}\nwake-up bytes  {woken}\n\n{}", columns(header, &rows))
+}
+
+/// Where a value stands, as far as that is said.
+fn at(read: &weir_dlt645::Read) -> String {
+    let places =
+        [("storage", read.storage), ("tariff", read.tariff.into()), ("subunit", read.subunit.into())];
+    places.iter().filter(|(_, n)| *n > 0).map(|(word, n)| format!(", {word} {n}")).collect()
+}
+
 fn list() -> String {
     let modbus = weir_modbus::profiles::names().filter_map(|name| {
         let profile = weir_modbus::profiles::load(name)?.ok()?;
@@ -206,7 +240,11 @@ fn list() -> String {
         let profile = weir_cjt188::Profile::parse(text).ok()?;
         Some(["cjt188".to_owned(), (*name).to_owned(), "-".to_owned(), profile.description])
     });
-    let rows: Vec<[String; 4]> = modbus.chain(cjt188).collect();
+    let dlt645 = weir_dlt645::Profile::BUILT_IN.iter().filter_map(|(name, text)| {
+        let profile = weir_dlt645::Profile::parse(text).ok()?;
+        Some(["dlt645".to_owned(), (*name).to_owned(), "-".to_owned(), profile.description])
+    });
+    let rows: Vec<[String; 4]> = modbus.chain(cjt188).chain(dlt645).collect();
     columns(["driver", "name", "verified", "for"].map(str::to_owned), &rows)
 }
 
@@ -217,5 +255,9 @@ fn text(name: &str, driver: Option<Driver>) -> Option<&'static str> {
         let known = weir_cjt188::Profile::BUILT_IN.iter().find(|(known, _)| *known == name);
         known.map(|(_, text)| *text).filter(|_| is(Driver::Cjt188))
     };
-    modbus().or_else(cjt188)
+    let dlt645 = || {
+        let known = weir_dlt645::Profile::BUILT_IN.iter().find(|(known, _)| *known == name);
+        known.map(|(_, text)| *text).filter(|_| is(Driver::Dlt645))
+    };
+    modbus().or_else(cjt188).or_else(dlt645)
 }

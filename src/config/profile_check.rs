@@ -19,6 +19,8 @@ pub enum ProfileDriver {
     Modbus,
     /// Dialects.
     Cjt188,
+    /// What is read.
+    Dlt645,
 }
 
 /// A good profile.
@@ -30,6 +32,8 @@ pub enum Profile {
     Modbus(Box<weir_modbus::Profile>),
     /// Of a CJ/T 188 dialect.
     Cjt188(Box<weir_cjt188::Profile>),
+    /// Of what is read of a DL/T 645 meter.
+    Dlt645(Box<weir_dlt645::Profile>),
 }
 
 /// What came of checking a profile.
@@ -81,6 +85,9 @@ fn of_text(
         ProfileDriver::Cjt188 => {
             weir_cjt188::Profile::parse(text).map(|profile| Profile::Cjt188(Box::new(profile)))
         }
+        ProfileDriver::Dlt645 => {
+            weir_dlt645::Profile::parse(text).map(|profile| Profile::Dlt645(Box::new(profile)))
+        }
     };
     parsed.map_err(|faults| note(&faults, file, findings)).ok()
 }
@@ -103,6 +110,8 @@ fn told_by_its_keys(text: &str) -> ProfileDriver {
         ProfileDriver::Mbus
     } else if has(&["model", "value", "map", "identity", "serial", "timing"]) {
         ProfileDriver::Modbus
+    } else if has(&["read"]) {
+        ProfileDriver::Dlt645
     } else {
         ProfileDriver::Cjt188
     }

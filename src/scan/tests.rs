@@ -1,4 +1,4 @@
-//! The search, and what the M-Bus driver may change in a meter, on ptys with simulated meters.
+//! The searches, and what the M-Bus driver may change in a meter, on ptys with simulated meters.
 
 use std::path::{Path, PathBuf};
 
@@ -42,11 +42,14 @@ fn line(path: &Path, echo: bool) -> Config {
 }
 
 fn wanted(bauds: &[u32]) -> Wanted {
+    by(Protocol::Mbus, bauds)
+}
+
+fn by(protocol: Protocol, bauds: &[u32]) -> Wanted {
     Wanted {
+        spoken: vec![Spoken { protocol, bauds: bauds.to_vec(), without_parity: false }],
         primary: Some((1, 3)),
         secondary: Some("FFFFFFFF".into()),
-        bauds: bauds.to_vec(),
-        without_parity: false,
         tries: 1,
         is_thorough: false,
         hex_digits: false,
@@ -89,6 +92,76 @@ async fn an_echo_that_is_not_configured_and_one_that_stays_away_are_named() {
     assert_eq!(search(&echoing, true, wanted(&[38_400])).await.unwrap().meters.len(), 1);
     let without = site(|_| {}, vec![meter("A", 12_345_678, 2)]);
     assert_eq!(search(&without, true, wanted(&[38_400])).await, Err(SearchError::NoEcho));
+}
+
+fn addresses(report: &Report) -> Vec<(u32, &str)> {
+    report.meters.iter().map(|meter| (meter.baud, meter.address.as_deref().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn a_cjt188_or_dlt645_meter_that_is_alone_tells_its_address_at_the_speed_at_which_it_listens() {
+    let hot = sim::MeterConfig::cjt188("W").address("78330011223344").model("hot");
+    // It understands one order of the identifier's bytes, and not the one that is asked first.
+    let hot = sim::MeterConfig { di_order: sim::DiOrder::HighFirst, ..hot };
+    let water = site(|line| line.strict_baud = true, vec![hot]);
+    let report = search(&water, false, by(Protocol::Cjt188, &[9600, 38_400])).await.unwrap();
+    assert_eq!(addresses(&report), [(38_400, "11:78330011223344")]);
+    assert!(report.troubles.is_empty(), "{report:?}");
+
+    let room = vec![
+        sim::MeterConfig::cjt188("W").address("78330011223344"),
+        sim::MeterConfig::dlt645("E").address("202107072529"),
+    ];
+    let room = site(|_| {}, room);
+    let both = [Protocol::Cjt188, Protocol::Dlt645].map(|protocol| by(protocol, &[38_400]).spoken);
+    let wanted = Wanted { spoken: both.concat(), ..wanted(&[]) };
+    let report = search(&room, false, wanted).await.unwrap();
+    assert_eq!(addresses(&report), [(38_400, "78330011223344"), (38_400, "202107072529")]);
+    assert!(report.troubles.is_empty(), "{report:?}");
+}
+
+#[tokio::test]
+async fn several_who_answer_at_once_are_told_as_several_and_never_as_nobody() {
+    let water = |id: &str, number: u8, latency| {
+        sim::MeterConfig::cjt188(id).address(format!("7833001122{number:04}").as_str()).latency_ms(latency)
+    };
+    let power = |id: &str, number: u8, latency| {
+        sim::MeterConfig::dlt645(id).address(format!("2021070725{number:02}").as_str()).latency_ms(latency)
+    };
+    // Over each other; and one after the other, where each of them is whole.
+    for (second, found) in [(20, 0), (120, 2)] {
+        for protocol in [Protocol::Cjt188, Protocol::Dlt645] {
+            let meters = match protocol {
+                Protocol::Cjt188 => vec![water("A", 12, 20), water("B", 23, second)],
+                _ => vec![power("A", 12, 20), power("B", 23, second)],
+            };
+            let report = search(&site(|_| {}, meters), false, by(protocol, &[38_400])).await.unwrap();
+            let name = protocol.name();
+            let told = report.troubles.iter().any(|told| told.contains(&format!("several {name} meters")));
+            assert!(told, "{report:?}");
+            assert_eq!(report.meters.len(), found, "{report:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_nobody_and_an_echo_is_named_on_every_protocol() {
+    for protocol in [Protocol::Cjt188, Protocol::Dlt645] {
+        let modbus = || vec![sim::MeterConfig::modbus("M").address(1).model("bench")];
+        let report = search(&site(|_| {}, modbus()), false, by(protocol, &[38_400])).await.unwrap();
+        assert_eq!(report, Report::default());
+        let alone = || match protocol {
+            Protocol::Cjt188 => vec![sim::MeterConfig::cjt188("A").address("78330011223344")],
+            _ => vec![sim::MeterConfig::dlt645("A").address("202107072529")],
+        };
+        let echoing = site(|line| line.echo = true, alone());
+        let found = search(&echoing, false, by(protocol, &[38_400])).await;
+        assert_eq!(found, Err(SearchError::Echo));
+        assert_eq!(search(&echoing, true, by(protocol, &[38_400])).await.unwrap().meters.len(), 1);
+        let without = site(|_| {}, alone());
+        let found = search(&without, true, by(protocol, &[38_400])).await;
+        assert_eq!(found, Err(SearchError::NoEcho));
+    }
 }
 
 /// Changes all that can be changed in a meter, by its secondary address.

@@ -6,6 +6,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use weir_wire::Medium;
+
+use crate::data::medium;
+
 /// Cold water, the type of an address that names none.
 const COLD_WATER: u8 = 0x10;
 /// Type and address of a meter.
@@ -65,6 +69,11 @@ impl Address {
     /// The type byte T: 10H cold water, 11H hot water, 20H heat, 30H gas, AAH any.
     pub fn meter_type(&self) -> u8 {
         self.meter_type
+    }
+
+    /// What the meter measures, by its type.
+    pub fn medium(&self) -> Medium {
+        medium(self.meter_type)
     }
 
     /// A0 to A6, as on the wire.

@@ -64,12 +64,12 @@ fn identity(address: &Address) -> Identity {
         manufacturer: Some(address.manufacturer()),
         number: Some(address.number()),
         version: None,
-        medium: Some(medium(address.meter_type())),
+        medium: Some(address.medium()),
     }
 }
 
 /// What a meter of this type measures in.
-fn medium(meter_type: u8) -> Medium {
+pub(crate) fn medium(meter_type: u8) -> Medium {
     match meter_type {
         0x10 => Medium::ColdWater,
         0x11 => Medium::HotWater,

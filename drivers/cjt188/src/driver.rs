@@ -120,6 +120,10 @@ impl Driver for Cjt188 {
         "cjt188"
     }
 
+    fn address(&self) -> Option<String> {
+        Some(self.address.to_string())
+    }
+
     fn timing(&self, serial: &Serial) -> Timing {
         Timing {
             answer_window: ANSWER_WINDOW,

@@ -8,14 +8,13 @@
 //! The line repeats a request whose answer stays away, with the same serial number, as it does in a poll.
 
 use jiff::civil::DateTime;
-use weir_meter::{Answer, Ask, Fault, Line};
+use weir_meter::{Answer, Fault, Line};
 use weir_wire::{Number, Status};
 
 use crate::data::decode;
-use crate::recognise::{Expected, recognise};
 use crate::{
-    Address, Cjt188, Credited, DiOrder, Frame, Inexpressible, PriceTable, Profile, Purchase, Reply, Request,
-    Ser, ValveOrder, Written,
+    Address, Cjt188, Credited, Frame, Inexpressible, PriceTable, Purchase, Reply, Request, ValveOrder,
+    Written,
 };
 
 /// Why an order was not carried out, or not for certain.
@@ -27,40 +26,6 @@ pub enum OrderError {
     /// The exchange failed. After a write all but [`Fault::Refused`] leave open whether the meter has obeyed.
     #[error(transparent)]
     Fault(#[from] Fault),
-}
-
-/// Asks for the address of the one meter on a line, whatever its type: `None` when nobody answers.
-///
-/// Meters answer all at once, so it is for a line with a single meter; two give noise, which is [`Fault::Garbled`].
-///
-/// # Errors
-/// A [`Fault`] other than silence.
-pub async fn who_is_there(line: &mut dyn Line, profile: &Profile) -> Result<Option<Address>, Fault> {
-    let request = Request::address();
-    let orders: &[DiOrder] = match profile.di_order {
-        DiOrder::Auto => &[DiOrder::LowFirst, DiOrder::HighFirst],
-        DiOrder::LowFirst => &[DiOrder::LowFirst],
-        DiOrder::HighFirst => &[DiOrder::HighFirst],
-    };
-    let mut last = Ok(None);
-    // A line that was asked before may still hold late answers to the first numbers.
-    for (order, ser) in orders.iter().zip(0xA6_u8..) {
-        let telegram = request.encode(&Address::BROADCAST, *order, ser, profile);
-        let expected = Expected {
-            address: Address::BROADCAST,
-            renamed: None,
-            control: request.control(),
-            di: request.di(),
-            ser: (profile.ser == Ser::Echoed).then_some(ser),
-        };
-        let ask = Ask { request: &telegram, recognise: &|received| recognise(received, &expected) };
-        last = match line.exchange(ask).await {
-            Ok(telegram) => return Reply::parse(&telegram, profile).map(|reply| Some(reply.address)),
-            Err(Fault::Silent { .. }) => last,
-            Err(fault) => return Err(fault),
-        };
-    }
-    last
 }
 
 impl Cjt188 {

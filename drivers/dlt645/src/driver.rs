@@ -131,6 +131,10 @@ impl Driver for Dlt645 {
         "dlt645"
     }
 
+    fn address(&self) -> Option<String> {
+        Some(self.address.to_string())
+    }
+
     fn timing(&self, serial: &Serial) -> Timing {
         Timing {
             answer_window: ANSWER_WINDOW,

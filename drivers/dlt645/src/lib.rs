@@ -17,6 +17,7 @@ mod data;
 mod driver;
 mod frame;
 mod orders;
+mod presence;
 mod profile;
 mod recognise;
 
@@ -24,9 +25,8 @@ pub use address::{Address, AddressError};
 pub use data::{decode, error_in_words};
 pub use driver::Dlt645;
 pub use frame::{Frame, FrameError, READ, READ_NEXT, encode};
-pub use orders::{
-    Authority, Inexpressible, OrderError, Relay, RelayOrder, Switched, relay_request, who_is_there,
-};
+pub use orders::{Authority, Inexpressible, OrderError, Relay, RelayOrder, Switched, relay_request};
+pub use presence::who_is_there;
 pub use profile::{Block, Profile, Read};
 pub use recognise::{Expected, recognise};
 pub use weir_meter::ProfileFault;

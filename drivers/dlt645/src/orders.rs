@@ -7,15 +7,15 @@
 use std::fmt;
 
 use jiff::civil::DateTime;
-use weir_meter::{Ask, Fault, Line};
+use weir_meter::{Fault, Line};
 use weir_wire::Raw;
 
 use crate::data::{parse, raw};
-use crate::frame::encode;
-use crate::recognise::{Expected, recognise};
-use crate::{Address, Dlt645, Profile};
+use crate::recognise::Expected;
+use crate::{Address, Dlt645};
 
-const READ_ADDRESS: u8 = 0x13;
+/// C of the address reading.
+pub(crate) const READ_ADDRESS: u8 = 0x13;
 const RELAY: u8 = 0x1C;
 /// Run status word 3, of two bytes.
 const RUN_STATUS_3: u32 = 0x0400_0503;
@@ -152,25 +152,8 @@ fn expiry(time: DateTime) -> Option<[u8; 6]> {
     ])
 }
 
-/// Asks for the address of the one meter on a line: `None` when nobody answers.
-///
-/// Meters answer all at once, so it is for a line with a single meter; two give noise, which is [`Fault::Garbled`].
-///
-/// # Errors
-/// A [`Fault`] other than silence.
-pub async fn who_is_there(line: &mut dyn Line, profile: &Profile) -> Result<Option<Address>, Fault> {
-    let request = encode(profile.wake_up_bytes, &Address::ANY, READ_ADDRESS, &[]);
-    let expected = Expected { address: Address::ANY, control: READ_ADDRESS, di: None, sequence: None };
-    let ask = Ask { request: &request, recognise: &|received| recognise(received, &expected) };
-    match line.exchange(ask).await {
-        Ok(telegram) => address_in(&telegram).map(Some),
-        Err(Fault::Silent { .. }) => Ok(None),
-        Err(fault) => Err(fault),
-    }
-}
-
 /// The address in the data, which must be that of the address field: two answers over each other seldom agree there.
-fn address_in(telegram: &[u8]) -> Result<Address, Fault> {
+pub(crate) fn address_in(telegram: &[u8]) -> Result<Address, Fault> {
     let frame = parse(telegram)?;
     match <[u8; 6]>::try_from(frame.data.as_slice()) {
         Ok(bytes) if Address::from_wire(bytes) == frame.address => Ok(frame.address),

@@ -9,6 +9,7 @@ mod fault;
 mod framing;
 mod order;
 mod profile;
+mod roll_call;
 #[cfg(feature = "scripted")]
 pub mod scripted;
 pub mod selection;
@@ -19,6 +20,7 @@ pub use fault::Fault;
 pub use framing::{Ask, Recognised};
 pub use order::{Course, Order, Unsupported, ValveOrder};
 pub use profile::ProfileFault;
+pub use roll_call::{Presence, RollCall, RollCallError, call_roll};
 pub use serial::{Parity, Serial, StopBits, Timing};
 pub use weir_wire::{Answer, Observed};
 

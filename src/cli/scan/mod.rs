@@ -1,4 +1,5 @@
 //! `weir scan`: a line is searched for meters, and a list of them is printed that can be pasted into the configuration.
+//! What is searched for is what the line's meters speak; Modbus units do not say who they are and are not searched for.
 //!
 //! Standard output has the list alone, which is TOML; what the search is doing goes to standard error. A running daemon
 //! pauses the line's polls for the search and goes on when this program ends, however it ends; where none runs the port is
@@ -15,7 +16,7 @@ use super::{Exit, Failure, fail, load, runtime, start_failed, tell};
 use crate::control::{Client, Reply, Request};
 use crate::limits::SCAN_STEPS_MAX;
 use crate::line;
-use crate::scan::{Meter, Progress, Report, Scan, Wanted};
+use crate::scan::{Meter, Progress, Protocol, Report, Scan, Spoken, Wanted};
 
 /// Every primary address that a meter can have.
 const ALL_PRIMARY: &str = "0-250";
@@ -26,13 +27,16 @@ const ALL_SECONDARY: &str = "FFFFFFFF";
 pub(super) struct Args {
     /// The line's name
     line: String,
-    /// Search by primary address: all of them, or a range such as 1-60. Without this and --secondary both are done
+    /// What to search for, such as mbus or cjt188,dlt645; by default what the line's meters speak, or M-Bus
+    #[arg(long, value_name = "PROTOCOLS", value_delimiter = ',', value_parser = protocol)]
+    driver: Vec<Protocol>,
+    /// Search M-Bus by primary address: all of them, or a range such as 1-60. Without this and --secondary both are done
     #[arg(long, value_name = "RANGE", num_args = 0..=1, default_missing_value = ALL_PRIMARY, value_parser = range)]
     primary: Option<(u8, u8)>,
-    /// Search by secondary address: all meters, or those that fit a mask such as 1234FFFF or FFFFFFFF.ELS
+    /// Search M-Bus by secondary address: all meters, or those that fit a mask such as 1234FFFF or FFFFFFFF.ELS
     #[arg(long, value_name = "MASK", num_args = 0..=1, default_missing_value = ALL_SECONDARY, value_parser = mask)]
     secondary: Option<String>,
-    /// Speeds to search at, such as 300,2400; by default that of the line's M-Bus meters, or 2400
+    /// Speeds to search at, such as 300,2400; by default that of the line's meters, or 2400
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u32).range(300..=921_600))]
     baud: Vec<u32>,
     /// How often silence is asked again before it is believed
@@ -55,6 +59,14 @@ fn range(text: &str) -> Result<(u8, u8), String> {
     let (first, last): (u8, u8) =
         (first.trim().parse().map_err(|_| wrong())?, last.trim().parse().map_err(|_| wrong())?);
     if first <= last && last <= 250 { Ok((first, last)) } else { Err(wrong()) }
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    let known = Protocol::ALL.into_iter().find(|known| known.name() == text);
+    known.ok_or_else(|| match text {
+        "modbus" => "Modbus has no search: a unit does not say who it is".to_owned(),
+        _ => format!("one of {}", Protocol::ALL.map(Protocol::name).join(", ")),
+    })
 }
 
 fn mask(text: &str) -> Result<String, String> {
@@ -90,43 +102,61 @@ pub(super) fn scan(args: &Args) -> Exit {
             let taken = config.lines.iter().flat_map(|line| &line.meters).map(|meter| meter.id.as_str());
             let exit = tell(&list::list(&report, line, taken));
             let found_none = exit == Exit::Ok && report.meters.is_empty();
-            if found_none { fail(Exit::NoReading, "no meter answers") } else { exit }
+            let why = if report.troubles.is_empty() { "no meter answers" } else { "no meter can be told" };
+            if found_none { fail(Exit::NoReading, why) } else { exit }
         }
         Err((exit, why)) => fail(exit, why),
     }
 }
 
 fn wanted(args: &Args, line: &line::Config) -> Result<Wanted, String> {
-    let speaks = |meter: &&line::Meter| meter.driver.name() == "mbus";
-    let known = line.meters.iter().find(speaks);
-    if let (None, Some(other)) = (known, line.meters.first()) {
-        return Err(match other.driver.name() {
-            "cjt188" => format!(
-                "the meters of {:?} speak CJ/T 188, which has no search: it knows an address that every meter answers \
-                 to, so a meter that is alone on the line can be asked for its own",
-                line.name
-            ),
-            name => format!(
-                "the meters of {:?} speak {name}, which has no search: a unit does not say who it is. Only M-Bus lines \
-                 are searched",
-                line.name
-            ),
-        });
-    }
+    let protocols = protocols(args, line)?;
     if !args.baud.is_empty() && matches!(line.port, line::Port::Tcp(_)) {
         return Err(format!("the speed of {:?} is set in its serial server, not here", line.name));
     }
-    let serial = known.map_or(Serial::DEFAULT, |meter| meter.serial);
-    let both = args.primary.is_none() && args.secondary.is_none();
+    let by_address = args.primary.is_some() || args.secondary.is_some();
+    if !protocols.contains(&Protocol::Mbus) && (by_address || args.quick || args.hex_digits) {
+        let why = "--primary, --secondary, --quick and --hex-digits are for M-Bus, which is not searched for";
+        return Err(why.to_owned());
+    }
+    let spoken = protocols.into_iter().map(|protocol| {
+        let known = line.meters.iter().find(|meter| meter.driver.name() == protocol.name());
+        let serial = known.map_or(Serial::DEFAULT, |meter| meter.serial);
+        Spoken {
+            protocol,
+            bauds: if args.baud.is_empty() { vec![serial.baud] } else { args.baud.clone() },
+            without_parity: serial.parity == Parity::None,
+        }
+    });
     Ok(Wanted {
-        primary: args.primary.or(both.then_some((0, 250))),
-        secondary: args.secondary.clone().or(both.then(|| ALL_SECONDARY.to_owned())),
-        bauds: if args.baud.is_empty() { vec![serial.baud] } else { args.baud.clone() },
-        without_parity: serial.parity == Parity::None,
+        spoken: spoken.collect(),
+        primary: args.primary.or((!by_address).then_some((0, 250))),
+        secondary: args.secondary.clone().or((!by_address).then(|| ALL_SECONDARY.to_owned())),
         tries: args.tries,
         is_thorough: !args.quick,
         hex_digits: args.hex_digits,
     })
+}
+
+/// What is asked for, or else what the line's meters speak, or on a line without meters M-Bus.
+fn protocols(args: &Args, line: &line::Config) -> Result<Vec<Protocol>, String> {
+    let mut wanted = args.driver.clone();
+    if wanted.is_empty() {
+        let all = Protocol::ALL.iter();
+        let is_spoken = |it: &&Protocol| line.meters.iter().any(|meter| meter.driver.name() == it.name());
+        wanted = all.filter(is_spoken).copied().collect();
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    match (wanted.is_empty(), line.meters.is_empty()) {
+        (true, true) => Ok(vec![Protocol::Mbus]),
+        (true, false) => Err(format!(
+            "the meters of {:?} speak Modbus, which has no search: a unit does not say who it is. --driver searches for \
+             meters of another protocol",
+            line.name
+        )),
+        (false, _) => Ok(wanted),
+    }
 }
 
 fn by_daemon(
@@ -185,9 +215,9 @@ impl Watcher {
         let mut out = std::io::stderr().lock();
         // A person who does not look any more is no reason to end.
         let _ = match step {
-            Progress::Baud(baud) => {
+            Progress::Begun(protocol, baud) => {
                 self.clear(&mut out);
-                writeln!(out, "searching at {baud} Bd")
+                writeln!(out, "searching for {} at {baud} Bd", protocol.name())
             }
             Progress::Found(meter) => {
                 self.found += 1;
@@ -215,6 +245,9 @@ impl Watcher {
 }
 
 fn named(meter: &Meter) -> String {
+    if let Some(address) = &meter.address {
+        return address.clone();
+    }
     let secondary = meter.secondary.as_deref().unwrap_or("a meter that does not say who it is");
     match meter.primary {
         Some(primary) => format!("{secondary} at primary address {primary}"),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use weir_cjt188::Cjt188;
+use weir_dlt645::Dlt645;
 use weir_mbus::Mbus;
 use weir_modbus::{Framing, Modbus};
 use weir_simulator as sim;
@@ -125,4 +126,16 @@ async fn on_cjt188_where_an_answer_names_its_request() {
         Box::new(Cjt188::new(format!("10:{}", address(number)).parse().unwrap(), Arc::clone(&profile)))
     };
     two_of_which_one_is_late(pty(), kind, driver, None).await;
+}
+
+/// Energy, of which an electricity meter has no other figure.
+#[tokio::test]
+async fn on_dlt645() {
+    let address = |number: u8| format!("2021070725{number:02}");
+    let kind = |id: &str, number| sim::MeterConfig::dlt645(id).address(address(number).as_str());
+    let profile = Arc::new(weir_dlt645::Profile::built_in("standard").unwrap().unwrap());
+    let driver = |number| -> Box<dyn Driver> {
+        Box::new(Dlt645::new(address(number).parse().unwrap(), Arc::clone(&profile)))
+    };
+    two_of_which_one_is_late(pty(), kind, driver, Some(LATE_WINDOW)).await;
 }

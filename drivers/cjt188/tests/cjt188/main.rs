@@ -6,6 +6,7 @@ mod commands;
 mod meter;
 mod orders;
 mod polls;
+mod presence;
 mod properties;
 mod recognising;
 mod worked_frames;

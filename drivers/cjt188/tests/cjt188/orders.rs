@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use weir_cjt188::{
-    Address, Cjt188, DiOrder, OrderError, PriceTable, Profile, Request, Ser, ValveOrder, who_is_there,
-};
+use weir_cjt188::{Address, Cjt188, DiOrder, OrderError, PriceTable, Profile, Request, Ser, ValveOrder};
 use weir_meter::Fault;
 use weir_meter::scripted::ScriptedLine;
 use weir_wire::{Content, Number, Valve};
@@ -97,27 +95,6 @@ async fn a_meter_tells_its_address_in_the_address_field() {
     let mut line =
         ScriptedLine::new().expect(&asked(0x03, &[0x81, 0x0A, 0]), &frame(WIRE, 0x83, &[0x81, 0x0A, 0]));
     assert_eq!(of_2004().read_address(&mut line).await.unwrap(), address());
-}
-
-#[tokio::test]
-async fn whoever_is_alone_on_a_line_is_found_in_either_order() {
-    let broadcast = |ser, di: [u8; 2]| {
-        let data = [di[0], di[1], ser];
-        [&[0xFE; 4][..], &frame([0xAA; 8], 0x03, &data)].concat()
-    };
-    let answer = |ser| [&[0xFE, 0xFE][..], &frame(WIRE, 0x83, &[0x81, 0x0A, ser])].concat();
-    let profile = Profile::default();
-    let mut line = ScriptedLine::new()
-        .expect(&broadcast(0xA6, [0x0A, 0x81]), &[])
-        .expect(&broadcast(0xA7, [0x81, 0x0A]), &answer(0xA7));
-    assert_eq!(who_is_there(&mut line, &profile).await, Ok(Some(address())));
-    let mut line = ScriptedLine::new().answer(&[]).answer(&[]);
-    assert_eq!(who_is_there(&mut line, &profile).await, Ok(None));
-    assert_eq!(line.requests.len(), 2);
-    let mut two_at_once = answer(0xA6);
-    two_at_once[5] &= 0x40;
-    let fault = who_is_there(&mut ScriptedLine::new().answer(&two_at_once), &profile).await.unwrap_err();
-    assert_eq!(fault.name(), "garbled");
 }
 
 #[tokio::test]

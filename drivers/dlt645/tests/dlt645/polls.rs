@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weir_dlt645::{Dlt645, Profile, who_is_there};
 use weir_meter::scripted::ScriptedLine;
-use weir_meter::{Answer, Driver, Fault, Serial};
+use weir_meter::{Answer, Driver, Fault, Presence, Serial};
 use weir_wire::{Content, Medium};
 
 use crate::meter::*;
@@ -131,17 +131,26 @@ async fn a_shortened_address_is_answered_with_the_whole_one_and_asked_by_it_from
 
 #[tokio::test]
 async fn whoever_is_alone_on_a_line_tells_its_address_twice() {
-    let broadcast = [&[0xFE; 4][..], &frame([0xAA; 6], 0x13, &[])].concat();
+    let to_all = [&[0xFE; 4][..], &frame([0xAA; 6], 0x13, &[])].concat();
     let profile = Profile::default();
-    let mut line = ScriptedLine::new().expect(&broadcast, &frame(WIRE, 0x93, &WIRE));
-    assert_eq!(who_is_there(&mut line, &profile).await, Ok(Some(address())));
-    let mut line = ScriptedLine::new().expect(&broadcast, &[]);
-    assert_eq!(who_is_there(&mut line, &profile).await, Ok(None));
+    let nobody = Presence { meters: Vec::new(), unconfirmed: Vec::new(), is_jumbled: false };
+    let mut line = ScriptedLine::new()
+        .expect(&to_all, &frame(WIRE, 0x93, &WIRE))
+        .expect(&read_of(ENERGY), &answer(ENERGY, &[0; 4]));
+    let found = Presence { meters: vec![address()], ..nobody.clone() };
+    assert_eq!(who_is_there(&mut line, &profile, 1).await, Ok(found));
+    // Silence is asked again before it is believed.
+    let mut line = ScriptedLine::new().expect(&to_all, &[]).expect(&to_all, &[]);
+    assert_eq!(who_is_there(&mut line, &profile, 2).await, Ok(nobody.clone()));
+    assert_eq!(line.requests.len(), 2);
+    // Two at once seldom agree about it.
     let mut other = WIRE;
     other[0] = 0x30;
     for data in [&other[..], &WIRE[..5], &[]] {
-        let mut line = ScriptedLine::new().answer(&frame(WIRE, 0x93, data));
-        assert_eq!(who_is_there(&mut line, &profile).await.unwrap_err().name(), "garbled");
+        let said = frame(WIRE, 0x93, data);
+        let mut line = ScriptedLine::new().answer(&said).answer(&said).answer(&said);
+        let jumble = Presence { is_jumbled: true, ..nobody.clone() };
+        assert_eq!(who_is_there(&mut line, &profile, 1).await, Ok(jumble), "{data:02X?}");
     }
     let mut line = ScriptedLine::new().expect(&asked(0x13, &[]), &frame(WIRE, 0x93, &WIRE));
     assert_eq!(driver("standard").read_address(&mut line).await, Ok(address()));

@@ -206,6 +206,20 @@ proptest! {
     }
 
     #[test]
+    fn an_answer_behind_noise_is_found(
+        read in any_read(), noise in prop::collection::vec(any::<u8>(), 0..40), other: u8,
+    ) {
+        // What begins like the answer may hide it until its length has passed; that is a case of its own above.
+        let noise: Vec<u8> = noise.into_iter().filter(|byte| *byte != read.unit).collect();
+        let answer = answer_to(&read, &vec![other; read.data_len()]);
+        let received = [&noise[..], &answer].concat();
+        for length in 0..received.len() {
+            prop_assert_eq!(end_of(&read, &received[..length]), None);
+        }
+        prop_assert_eq!(end_of(&read, &received), Some((noise.len(), received.len())));
+    }
+
+    #[test]
     fn one_or_two_flipped_bits_never_pass(read in any_read(), a in 0_usize..2048, b in 0_usize..2048) {
         let clean = answer_to(&read, &vec![0x3C; read.data_len()]);
         let mut damaged = clean.clone();
