@@ -12,7 +12,7 @@ use crate::harness::fleet::{Fleet, Street};
 use crate::harness::kafka::Kafka;
 use crate::harness::mock::MockBroker;
 use crate::harness::not_run::require;
-use crate::harness::orders::{Signer, quick_valves, states_of};
+use crate::harness::orders::{Signer, quick_valves, states_of, tomorrow};
 use crate::harness::weir::{Weir, settings};
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -283,9 +283,7 @@ fn clock_and_tariff_are_set_and_read_back_as_far_as_the_meter_tells_them() {
     assert_eq!(row["state"], "done", "{row:#}");
     assert_eq!(fleet.meter("room-1").obeyed().clock, 1);
 
-    // The meter keeps the day of the month alone, so the day has to be the next one of its number.
-    let tomorrow = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::get("Europe/Berlin").unwrap());
-    let tomorrow = tomorrow.tomorrow().unwrap().date();
+    let tomorrow = tomorrow();
     let tariff = weir.folder().join("tariff.json");
     let steps = r#"[{ "from_m3": 0, "price": 3.45 }, { "from_m3": 220, "price": 4.83 }, { "from_m3": 300, "price": 5.00 }]"#;
     std::fs::write(&tariff, format!(r#"{{ "effective_from": "{tomorrow}", "steps": {steps} }}"#)).unwrap();

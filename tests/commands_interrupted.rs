@@ -13,7 +13,7 @@ mod alone {
     use crate::harness::deadline::wait_for;
     use crate::harness::fleet::{Fleet, Street};
     use crate::harness::not_run::require;
-    use crate::harness::orders::{Signer, quick_valves, states_of};
+    use crate::harness::orders::{Signer, quick_valves, states_of, tomorrow};
     use crate::harness::programs::program;
     use crate::harness::weir::{Weir, settings};
 
@@ -67,9 +67,7 @@ mod alone {
             // Every third one is a tariff: it takes the same way.
             let (jws, id) = if self.next_meter % 3 == 0 {
                 let tariff = self.weir.folder().join("tariff.json");
-                let tomorrow =
-                    jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::get("Europe/Berlin").unwrap());
-                let tomorrow = tomorrow.tomorrow().unwrap().date();
+                let tomorrow = tomorrow();
                 let steps = r#"[{ "from_m3": 0, "price": 3.45 }, { "from_m3": 9, "price": 4 }, { "from_m3": 99, "price": 5 }]"#;
                 std::fs::write(&tariff, format!(r#"{{ "effective_from": "{tomorrow}", "steps": {steps} }}"#))
                     .unwrap();

@@ -114,6 +114,13 @@ pub(crate) fn states_of(outcomes: &[Value], id: &str) -> Vec<String> {
     of.iter().map(|outcome| outcome["state"].as_str().unwrap().to_owned()).collect()
 }
 
+/// The gateway's next day: a CJ/T 188 meter keeps of the day from which a tariff counts the day of the month alone.
+#[expect(clippy::disallowed_methods, reason = "a story lives by the machine's clock, as the daemon does")]
+pub(crate) fn tomorrow() -> jiff::civil::Date {
+    let zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
+    zone.to_datetime(jiff::Timestamp::now()).date().tomorrow().unwrap()
+}
+
 /// Profiles whose valves are soon there, put into a folder.
 pub(crate) fn quick_valves(folder: &Path) {
     let cjt188 = "[valve]\ntravel_ms = 200\nsettle_ms = 4000\n";

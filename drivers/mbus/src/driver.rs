@@ -26,6 +26,8 @@ pub struct Mbus {
     address: Address,
     options: Options,
     link: Link,
+    /// The last read ended in silence after a telegram that had announced another one.
+    broke_off: bool,
 }
 
 impl Mbus {
@@ -33,20 +35,22 @@ impl Mbus {
     pub fn new(address: Address, options: Options) -> Self {
         let by_address = address.as_secondary().and_then(Secondary::meter);
         let options = Options { meter: options.meter.or(by_address), ..options };
-        Self { address, options, link: Link::new(address) }
+        Self { address, options, link: Link::new(address), broke_off: false }
     }
 
     /// Reads the telegrams behind the first, which announced them.
     ///
-    /// A meter that announces another telegram and then says nothing, or says no, has given what it has: the values stand,
-    /// with a note. One that starts over is done.
+    /// A meter that announces another telegram and then says no has given what it has: the values stand, with a note. One
+    /// that says nothing may only have lost a request: the read fails, and is made again when the meter has been left alone for
+    /// its late window. If it ends so once more, the values stand as well. One that starts over is done.
     async fn read_on(
-        &self,
+        &mut self,
         line: &mut dyn Line,
         merge: &mut Merge,
         mut frame_count: bool,
     ) -> Result<(), Fault> {
         let first = merge.values().to_vec();
+        let broke_off = std::mem::take(&mut self.broke_off);
         for _ in 1..TELEGRAMS_MAX {
             let next = match self.link.request(line, frame_count).await {
                 Ok(bytes) => telegram::read(&bytes, &self.options).map(|telegram| (bytes, telegram)),
@@ -55,6 +59,12 @@ impl Mbus {
             let (bytes, telegram) = match next {
                 Ok(next) => next,
                 Err(fault @ (Fault::Silent { .. } | Fault::Refused { .. })) => {
+                    if let Fault::Silent { .. } = fault {
+                        self.broke_off = true;
+                        if !broke_off {
+                            return Err(fault);
+                        }
+                    }
                     merge.incomplete(format!("the meter announced a further telegram, then: {fault}"));
                     return Ok(());
                 }
@@ -84,8 +94,9 @@ pub fn timing(serial: &Serial) -> Timing {
         silence: Duration::ZERO,
         // EN 13757-2: the line rests for 33 bit times before a repeat, so that every meter drops what it has half received.
         silence_before_repeat: serial.bits(33),
-        // See "Late answers" in `link`.
-        late_window: Duration::ZERO,
+        // See "Late answers" in `link`: the standard's time to answer once more, and a second for what holds bytes back between
+        // meter and port.
+        late_window: serial.bits(330) + Duration::from_secs(1),
     }
 }
 

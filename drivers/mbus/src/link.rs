@@ -22,10 +22,12 @@
 //! the meter is let go, so that a broken selection of the next one cannot find two. A meter still selected from before
 //! lets itself be told (SND_NKE to 253) after any fault; nobody answers where nobody was.
 //!
-//! **Late answers.** RSP_UD names its meter but not its request. A late one can only meet a request to the same meter
-//! after that meter was silent; then SND_NKE comes first, during which a long frame is foreign and is thrown away. So no
-//! late window is owed. (E5 names nobody: a late one taken for another meter's only means that its REQ_UD2 follows early,
-//! and behind a selection the identity in the answer's header must be the selected one.)
+//! **Late answers.** RSP_UD names its meter but not its request, and E5 names nobody. A late one of another meter is foreign,
+//! or behind a selection is found out by the identity in its header. (A late E5 taken for another meter's only means that its
+//! REQ_UD2 follows early.) One of the same meter, taken for the answer to a repeat, would leave the answer to the repeat itself to be
+//! taken for the next telegram, and so on: each telegram one too late. So a meter that was silent is left alone for its late
+//! window, while others are asked, and what comes in it is thrown away. Then SND_NKE comes first, during which a long
+//! frame is foreign. An answer that is later than all this, and meets a REQ_UD2, is an older reading of the same meter.
 
 use weir_meter::{Ask, Fault, Line};
 

@@ -69,7 +69,7 @@ pub struct Timing {
     /// For how long after a time-out an answer may still come that nothing would tell from a fresh one.
     ///
     /// A protocol whose answers name their request has none (zero): it may repeat at once. Otherwise the meter is left
-    /// alone until this has passed (Modbus RTU).
+    /// alone until this has passed (Modbus RTU, M-Bus).
     pub late_window: Duration,
 }
 

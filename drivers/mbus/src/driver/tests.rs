@@ -158,21 +158,58 @@ async fn a_meter_that_announces_for_ever_is_cut_off_with_a_note() {
 }
 
 #[tokio::test]
-async fn a_further_telegram_that_does_not_come_leaves_the_first_with_a_note() {
+async fn a_further_telegram_that_is_refused_leaves_the_first_with_a_note() {
     let refusal = frame::long(0x08, ADDRESS, 0x70, &[4]).unwrap();
-    for (nothing, why) in [(&[][..], "silent"), (&refusal, "premature end of record")] {
-        let mut line = ScriptedLine::new()
-            .answer(&ACK)
-            .answer(&announcing(1))
-            .answer(nothing)
-            .expect(&NKE, &ACK)
-            .answer(&telegram(2));
-        let mut meter = meter();
-        let answer = meter.read(&mut line).await.unwrap();
-        assert_eq!(litres(&answer), [1]);
-        assert!(note(&answer).unwrap().contains(why));
-        assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [2]);
+    let mut line = ScriptedLine::new()
+        .answer(&ACK)
+        .answer(&announcing(1))
+        .answer(&refusal)
+        .expect(&NKE, &ACK)
+        .answer(&telegram(2));
+    let mut meter = meter();
+    let answer = meter.read(&mut line).await.unwrap();
+    assert_eq!(litres(&answer), [1]);
+    assert!(note(&answer).unwrap().contains("premature end of record"));
+    assert_eq!(litres(&meter.read(&mut line).await.unwrap()), [2]);
+}
+
+/// A read of a meter that announces another telegram and then says nothing.
+fn breaking_off(line: ScriptedLine, litres: u8) -> ScriptedLine {
+    line.expect(&NKE, &ACK).expect(&ASK_1, &announcing(litres)).expect(&ASK_0, &[])
+}
+
+/// A read of one that keeps its word.
+fn going_on(line: ScriptedLine, litres: u8) -> ScriptedLine {
+    line.expect(&NKE, &ACK).expect(&ASK_1, &announcing(litres)).expect(&ASK_0, &telegram(litres + 1))
+}
+
+#[tokio::test]
+async fn a_further_telegram_that_was_lost_once_is_read_by_the_next_try() {
+    let mut line = going_on(breaking_off(ScriptedLine::new(), 1), 1);
+    // It kept its word in between, so one lost telegram is again one too few to give up.
+    line = breaking_off(line, 3);
+    let mut meter = meter();
+    assert_eq!(meter.read(&mut line).await.unwrap_err().name(), "silent");
+    let answer = meter.read(&mut line).await.unwrap();
+    assert_eq!((litres(&answer), note(&answer)), (vec![1, 2], None));
+    assert_eq!(meter.read(&mut line).await.unwrap_err().name(), "silent");
+    assert!(line.is_finished());
+}
+
+#[tokio::test]
+async fn a_meter_that_never_sends_what_it_announces_is_read_all_the_same_with_a_note() {
+    let mut line = ScriptedLine::new();
+    for litres in 1..=3 {
+        line = breaking_off(line, litres);
     }
+    let mut meter = meter();
+    assert_eq!(meter.read(&mut line).await.unwrap_err().name(), "silent");
+    for expected in 2..=3 {
+        let answer = meter.read(&mut line).await.unwrap();
+        assert_eq!(litres(&answer), [expected]);
+        assert!(note(&answer).unwrap().contains("silent"));
+    }
+    assert!(line.is_finished());
 }
 
 #[tokio::test]
@@ -190,8 +227,18 @@ fn waits_are_those_of_the_standard() {
     let timing = meter().timing(&Serial::DEFAULT);
     assert_eq!(timing.answer_window, Duration::from_micros(187_500));
     assert_eq!(timing.silence_before_repeat, Duration::from_micros(13_750));
-    assert_eq!((timing.silence, timing.late_window), (Duration::ZERO, Duration::ZERO));
+    assert_eq!(timing.silence, Duration::ZERO);
     assert_eq!(meter().load(), [Load { request: 5, shortest_answer: 9, typical_answer: 66 }]);
+}
+
+#[test]
+fn a_silent_meter_is_left_alone_for_longer_than_an_answer_takes() {
+    for baud in [300, 2400, 9600, 38_400] {
+        let timing = meter().timing(&Serial { baud, ..Serial::DEFAULT });
+        assert!(timing.late_window > timing.answer_window, "{baud} Bd");
+        assert!(timing.late_window < Duration::from_secs(3), "{baud} Bd: it is to be read again soon");
+    }
+    assert_eq!(meter().timing(&Serial::DEFAULT).late_window, Duration::from_micros(1_137_500));
 }
 
 const SELECT: [u8; 17] =
