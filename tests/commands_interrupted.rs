@@ -65,7 +65,7 @@ mod alone {
             self.next_meter += 1;
             let meter = format!("room-{}", self.next_meter);
             // Every third one is a tariff: it takes the same way.
-            let (jws, id) = if self.next_meter % 3 == 0 {
+            let (jws, id) = if self.next_meter.is_multiple_of(3) {
                 let tariff = self.weir.folder().join("tariff.json");
                 let tomorrow = tomorrow();
                 let steps = r#"[{ "from_m3": 0, "price": 3.45 }, { "from_m3": 9, "price": 4 }, { "from_m3": 99, "price": 5 }]"#;

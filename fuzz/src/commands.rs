@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use weir::command::authorise::{MeterPolicy, Policy, authorise};
+use weir::command::authorise::{Expected, MeterPolicy, Policy, authorise};
 use weir::command::closings::Closings;
 use weir::command::jws::sign;
 use weir::command::keys::{Grant, Key, Keys, SecretKey};
@@ -40,7 +40,7 @@ static GATEWAY_AND_KEY: LazyLock<Gateway> = LazyLock::new(|| {
         let grant = Grant { actions: vec![Action::ValveOpen, Action::ReadNow], meters, not_after: None };
         keys.insert("k".to_owned(), Key { public: secret.public(), grant });
     }
-    let meter = || MeterPolicy { line: "l".to_owned(), locked_open: false, identity_check: true };
+    let meter = || MeterPolicy { line: "l".to_owned(), locked_open: false, expected: Expected::Unknown };
     let meters: BTreeMap<String, MeterPolicy> = METERS.map(|id| (id.to_owned(), meter())).into();
     let policy = Policy { keys, meters, closings_per_hour_max: 1, closings_per_day_max: 1 };
     Gateway { secret, policy, challenges: [CHALLENGE.to_owned()] }

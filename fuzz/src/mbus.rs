@@ -99,6 +99,7 @@ fn look(bytes: &[u8]) {
         key: with_key.then(|| Key::new(KEY)),
         meter: with_key.then_some(METER),
         vif_text: if bytes.len() & 2 == 0 { VifText::Auto } else { VifText::AsSent },
+        valve: None,
     };
     if let Ok(answer) = decode(bytes, &options) {
         assert!(holds_right_sum(bytes), "values of a frame with a wrong checksum");

@@ -176,8 +176,14 @@ fn serve<C: Crew>(mut clerk: Clerk<C>, asked: &mut mpsc::Receiver<Ask>, pulse: &
         match ask {
             Ask::Take { message, origin, reply } => answer(reply, clerk.take(&message, &origin)),
             Ask::MayStart { id, asked, reply } => answer(reply, clerk.may_start(&id, asked)),
-            Ask::Note { id, what, exchanges, reply } => answer(reply, clerk.note(&id, what, exchanges)),
-            Ask::Finish { id, end, reply } => answer(reply, clerk.finish(&id, end)),
+            Ask::Note { id, what, exchanges, reply } => {
+                clerk.note(&id, what, exchanges);
+                answer(reply, ());
+            }
+            Ask::Finish { id, end, reply } => {
+                clerk.finish(&id, end);
+                answer(reply, ());
+            }
             Ask::Told { sequence } => clerk.told(sequence),
             Ask::DamageTold => clerk.damage_told(),
             Ask::Challenge { reply } => answer(reply, clerk.challenge()),

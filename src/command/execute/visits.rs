@@ -19,7 +19,8 @@ pub(super) fn order(command: &Command, zone: &TimeZone) -> Option<Order> {
         Action::ValveOpen => Order::Valve(ValveOrder::Open),
         Action::ValveClose => Order::Valve(ValveOrder::Close),
         Action::TariffSet => Order::Tariff(command.tariff.clone()?),
-        Action::ClockSet => Order::Clock(local(zone)),
+        // Meters count in whole seconds.
+        Action::ClockSet => Order::Clock(local(zone).with().subsec_nanosecond(0).build().ok()?),
         _ => return None,
     })
 }
