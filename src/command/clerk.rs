@@ -147,11 +147,11 @@ impl<C: Crew> Clerk<C> {
         if self.teller.is_behind() {
             return Reception::Busy { why: "too many outcomes wait for the outbox".into() };
         }
-        let now = clock::dated();
+        let now = self.now();
         let challenges = self.challenges.good();
         let fresh = Freshness {
             gateway: &self.gateway,
-            now: now.wall,
+            now: now.at,
             is_trusted: now.clock == Clock::Synced,
             challenges: &challenges,
             lifetime_max: self.rules.lifetime_max,
@@ -175,7 +175,7 @@ impl<C: Crew> Clerk<C> {
         if self.journal.state().has_forgotten(command.not_after) {
             return self.count("stale", Some(verified.kid));
         }
-        if self.journal.state().is_full(stamp()) {
+        if self.journal.state().is_full(now) {
             tracing::error!("no command is taken: as many as can be remembered are still valid or young");
             return self.count("full", Some(verified.kid));
         }
@@ -366,7 +366,7 @@ impl<C: Crew> Clerk<C> {
         let verified = Verified { command, kid, digest: [0; 32], by_challenge: false };
         let deadline = self.deadline(&verified.command);
         let by_challenge = matches!(deadline, Deadline::Moment(_));
-        let is_trusted = clock::dated().clock == Clock::Synced;
+        let is_trusted = self.now().clock == Clock::Synced;
         if !is_trusted && (!by_challenge || verified.command.action == Action::ClockSet) {
             return Start::NotYet;
         }
@@ -470,7 +470,7 @@ impl<C: Crew> Clerk<C> {
 
     /// A second has passed.
     pub(super) fn tick(&mut self) {
-        if self.journal.state().began().is_none() && stamp().clock == Clock::Synced {
+        if self.journal.state().began().is_none() && self.now().clock == Clock::Synced {
             self.write(Entry::ClockTrusted);
         }
         self.journal_positions();
@@ -520,9 +520,14 @@ impl<C: Crew> Clerk<C> {
         self.append(entry).is_some()
     }
 
+    fn now(&self) -> Stamp {
+        stamp(&self.rules)
+    }
+
     fn append(&mut self, entry: Entry) -> Option<u64> {
+        let now = self.now();
         self.journal
-            .append(entry, stamp())
+            .append(entry, now)
             .inspect_err(|error| {
                 tracing::error!(%error, "the journal of commands cannot be written; none is carried out");
             })
@@ -545,7 +550,9 @@ fn moves_valve(action: &Action) -> bool {
     matches!(action, Action::ValveOpen | Action::ValveClose)
 }
 
-pub(super) fn stamp() -> Stamp {
+/// What time it is, and how far that can be trusted where these rules hold.
+pub(super) fn stamp(rules: &Rules) -> Stamp {
     let now = clock::dated();
-    Stamp { at: now.wall, clock: now.clock }
+    let is_assumed = rules.trust_clock && now.wall >= clock::floor();
+    Stamp { at: now.wall, clock: if is_assumed { Clock::Synced } else { now.clock } }
 }

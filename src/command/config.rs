@@ -25,6 +25,9 @@ pub struct Rules {
     pub lifetime_max: Duration,
     /// How far a signer's clock may be ahead.
     pub skew: Duration,
+    /// The clock is right although the kernel does not hold it for synchronised. One that shows a time which is certainly
+    /// past is not trusted all the same.
+    pub trust_clock: bool,
     /// Who may do what to which meter.
     pub policy: Policy,
 }

@@ -108,7 +108,7 @@ pub fn start(
     lines: &[line::Handle],
     outbox: &Outbox,
 ) -> Result<Handle, StartError> {
-    let journal = Journal::open(&config.directory, clerk::stamp())?;
+    let journal = Journal::open(&config.directory, clerk::stamp(&config.rules))?;
     let (asks, mut asked) = mpsc::channel(CLERK_ASKED_MAX);
     let desk = Desk(asks);
     let teller = teller::start(outbox.clone(), desk.clone());

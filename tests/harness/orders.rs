@@ -32,7 +32,7 @@ impl Signer {
     /// to be taken, so no skew is allowed for.
     pub(crate) fn config(&self, topic: &str) -> String {
         format!(
-            "[commands]\ntopic = \"{topic}\"\nskew = \"0s\"\n[[commands.keys]]\nid = \"console\"\npublic = {}\n\
+            "[commands]\ntopic = \"{topic}\"\nskew = \"0s\"\ntrust_clock = true\n[[commands.keys]]\nid = \"console\"\npublic = {}\n\
              actions = [\"valve.open\", \"valve.close\", \"tariff.set\", \"clock.set\", \"read.now\"]\n\
              meters = [\"*\"]\n",
             self.public

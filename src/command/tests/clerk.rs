@@ -35,6 +35,11 @@ impl Crew for Nobody {
     }
 }
 
+fn rules() -> Rules {
+    let lifetime_max = Duration::from_secs(24 * 3600);
+    Rules { lifetime_max, skew: Duration::from_secs(120), trust_clock: false, policy: policy() }
+}
+
 struct Office {
     clerk: Clerk<Nobody>,
     crew: Nobody,
@@ -46,18 +51,14 @@ impl Office {
     /// Of a gateway that was commissioned an hour ago.
     fn opened() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let hour_ago = stamp().at - jiff::SignedDuration::from_hours(1);
-        drop(Journal::open(folder.path(), Stamp { at: hour_ago, ..stamp() }).unwrap());
+        let hour_ago = stamp(&rules()).at - jiff::SignedDuration::from_hours(1);
+        drop(Journal::open(folder.path(), Stamp { at: hour_ago, ..stamp(&rules()) }).unwrap());
         Self::in_folder(folder)
     }
 
     fn in_folder(folder: TempDir) -> Self {
-        let journal = Journal::open(folder.path(), stamp()).unwrap();
-        let rules = Rules {
-            lifetime_max: Duration::from_secs(24 * 3600),
-            skew: Duration::from_secs(120),
-            policy: policy(),
-        };
+        let rules = rules();
+        let journal = Journal::open(folder.path(), stamp(&rules)).unwrap();
         let (teller, told) = Teller::to_nobody();
         let crew = Nobody::default();
         let switch = StopSwitch::in_directory(folder.path());
@@ -259,11 +260,7 @@ fn what_was_allowed_at_arrival_is_asked_again_at_the_start() {
     office.take(&issued(1, "valve.close", "A-101", 5));
     let mut without = policy();
     without.keys = Keys::default();
-    office.clerk.change(Rules {
-        lifetime_max: Duration::from_secs(3600),
-        skew: Duration::ZERO,
-        policy: without,
-    });
+    office.clerk.change(Rules { policy: without, ..rules() });
     assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Over);
     assert_eq!(office.said().last(), Some(&(CommandState::Rejected, Some(Reason::NotAuthorised))));
 }
@@ -356,7 +353,7 @@ fn nothing_issued_before_the_journal_was_recovered_is_carried_out() {
     clock_is(Clock::Synced);
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("journal.jsonl"), "rubbish\n").unwrap();
-    drop(Journal::open(folder.path(), stamp()).unwrap());
+    drop(Journal::open(folder.path(), stamp(&rules())).unwrap());
     let mut office = Office::in_folder(folder);
     assert_eq!(office.clerk.positions("t"), Positions::End);
     // Also what a signer whose clock is ahead may have issued before.
@@ -378,4 +375,19 @@ fn only_so_many_commands_are_open_at_once() {
     let one_more = office.take(&issued(9999, "read.now", "A-101", 5));
     assert_eq!(rejected_for(&one_more), Some(Reason::LimitReached));
     assert_eq!(office.sent().len(), 1);
+}
+
+#[test]
+fn a_clock_that_is_trusted_by_configuration_is_unless_it_shows_what_is_past() {
+    clock_is(Clock::Unsynced);
+    let mut office = Office::opened();
+    office.clerk.change(Rules { trust_clock: true, ..rules() });
+    office.clerk.tick();
+    clock::simulated::set_wall(now() + jiff::SignedDuration::from_secs(200));
+    clock::simulated::set_synced(false);
+    assert!(is_accepted(&office.take(&issued(1, "valve.close", "A-101", 5))));
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
+    clock::set_floor(now() + jiff::SignedDuration::from_hours(24));
+    let late = office.take(&issued(2, "valve.close", "A-101", 3));
+    assert_eq!(rejected_for(&late), Some(Reason::ClockNotTrusted), "{late:?}");
 }

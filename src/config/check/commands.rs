@@ -61,7 +61,12 @@ pub(super) fn commands(
         directory: directory(commands, gateway, outbox, findings),
         topic: topic(commands, &id, uplink, findings),
         gateway: id,
-        rules: Rules { lifetime_max: lifetime.unwrap_or(LIFETIME_MAX), skew: skew.unwrap_or(SKEW), policy },
+        rules: Rules {
+            lifetime_max: lifetime.unwrap_or(LIFETIME_MAX),
+            skew: skew.unwrap_or(SKEW),
+            trust_clock: commands.trust_clock.as_ref().is_some_and(|trust| trust.value),
+            policy,
+        },
     })
 }
 
