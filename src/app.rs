@@ -161,9 +161,8 @@ impl App {
     pub async fn stop(self) -> Result<(), outbox::Closed> {
         let Self { served, uplink, control, timekeeper, commands, announcer, .. } = self;
         announcer.abort();
-        let mut commands = commands;
-        if let Some(commands) = &mut commands {
-            commands.stop_reading().await;
+        if let Some(commands) = &commands {
+            commands.stop_reading();
         }
         let stops = served.lines.iter().cloned().map(|line| tokio::spawn(async move { line.stop().await }));
         for stop in stops.collect::<Vec<_>>() {

@@ -10,7 +10,6 @@ use weir_simulator::{Fault, MeterConfig};
 use crate::harness::deadline::{wait_for, wait_until};
 use crate::harness::fleet::{Fleet, Street};
 use crate::harness::kafka::Kafka;
-use crate::harness::mock::MockBroker;
 use crate::harness::not_run::require;
 use crate::harness::orders::{Signer, quick_valves, states_of, tomorrow};
 use crate::harness::weir::{Weir, settings};
@@ -321,6 +320,7 @@ fn a_key_is_exchanged_without_a_restart() {
     weir.write_config("nonsense");
     weir.process().signal(rustix::process::Signal::HUP);
     weir.process().wait_for_line("configuration not reloaded", PATIENCE);
+    weir.write_config(&text);
     let (jws, id) = next.sign("room-1", "read.now", &[]);
     assert_eq!(weir.submit(&jws)["accepted"]["id"], id.as_str());
 }
@@ -335,42 +335,63 @@ mod alone {
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
+    /// How many messages the journal says were refused.
+    fn counted(weir: &Weir) -> u64 {
+        let journal = std::fs::read_to_string(weir.folder().join("state/commands/journal.jsonl")).unwrap();
+        let lines = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line.get(65..)?).ok());
+        lines
+            .filter_map(|line| line["entry"]["refused"]["counts"].as_array().cloned())
+            .flatten()
+            .map(|count| count[1].as_u64().unwrap())
+            .sum()
+    }
+
     #[test]
     fn a_flood_of_a_hundred_thousand_forged_commands_costs_counts_and_neither_memory_nor_polls() {
         const FLOOD: u64 = 100_000;
-        let broker = MockBroker::start();
+        let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return };
+        for topic in ["flood.readings", "flood.events", "flood.outcomes", "flood.commands"] {
+            kafka.create_topic(topic, 2, &[]);
+        }
+        let topics = "readings_topic = \"flood.readings\"\nevents_topic = \"flood.events\"\noutcomes_topic = \"flood.outcomes\"";
         let (signer, stranger) = (Signer::new(), Signer::new());
         let street = Street::cjt188("room", 4).key("every = \"2s\"\nadapter_allowance = \"500ms\"");
         let fleet = Fleet::start(58, [street]);
-        let mut weir = gateway(&fleet, &signer, &broker.bootstrap(), "", "weir.commands");
-        let console = Console::new(&broker.bootstrap(), "weir.commands");
+        let mut weir = gateway(&fleet, &signer, &kafka.bootstrap(), topics, "flood.commands");
+        let console = Console::new(&kafka.bootstrap(), "flood.commands");
+        wait_until("the inbox to have begun", PATIENCE, || {
+            let journal = weir.folder().join("state/commands/journal.jsonl");
+            std::fs::read_to_string(journal).is_ok_and(|text| text.contains("\"positions\":{\"topic\""))
+        });
         let (forged, _) = stranger.sign("room-1", "valve.close", &[]);
         // The first ones, so that everything that grows once has grown.
-        (0..1000).for_each(|_| console.send("room-1", &forged));
+        (0..10_000).for_each(|_| console.send("room-1", &forged));
         console.flush();
-        let counted = |broker: &MockBroker| -> u64 {
-            let events = broker.read_all("weir.events");
-            let refused =
-                events.iter().map(|event| event.json()).filter(|it| it["event"] == "commands-refused");
-            refused
-                .flat_map(|it| it["refused"].as_array().unwrap().clone())
-                .map(|it| it["count"].as_u64().unwrap())
-                .sum()
-        };
-        wait_until("the first thousand to be counted", 2 * PATIENCE, || counted(&broker) >= 1000);
-        let (before, readings) = (resident_kb(weir.process().id()), weir.readings_told());
+        wait_until("the first ones to be counted", PATIENCE, || counted(&weir) >= 10_000);
+        let before = resident_kb(weir.process().id());
         for n in 0..FLOOD {
             let message = if n % 2 == 0 { forged.clone() } else { format!("{forged}{n}") };
-            console.send("room-1", &message);
+            console.send(if n % 3 == 0 { "room-1" } else { "room-2" }, &message);
         }
         console.flush();
-        wait_until("the flood to be counted", 3 * PATIENCE, || counted(&broker) >= 1000 + FLOOD);
+        wait_until("the flood to be counted", 2 * PATIENCE, || counted(&weir) >= 10_000 + FLOOD);
         let grown = resident_kb(weir.process().id()).saturating_sub(before);
         assert!(grown < 8 * 1024, "grown by {grown} kB");
+        assert_eq!(counted(&weir), 10_000 + FLOOD, "each counted once");
+
+        let lines = weir.folder().join("state/commands/journal.jsonl");
+        let lines = std::fs::read_to_string(lines).unwrap().lines().count();
+        assert!(lines < 1000, "{lines} lines in the journal");
+        assert!(kafka.read_all("flood.outcomes").is_empty());
+        let events = kafka.read_all("flood.events");
+        let told = events.iter().filter(|event| event.json()["event"] == "commands-refused").count();
+        assert!(told < 10, "{told} events");
         assert_eq!(fleet.meter("room-1").obeyed().valve, 0);
-        assert!(broker.read_all("weir.outcomes").is_empty());
-        weir.wait_more_readings(4, PATIENCE);
-        assert!(weir.readings_told() > readings);
+        // Polls went on, and so do commands.
+        let stored = weir.stats()["outbox"]["readings"]["stored"].as_u64();
+        weir.wait_stats("polls to go on", PATIENCE, |stats| {
+            stats["outbox"]["readings"]["stored"].as_u64() >= stored.map(|stored| stored + 4)
+        });
         let (good, id) = signer.sign("room-1", "read.now", &[]);
         console.send("room-1", &good);
         console.flush();

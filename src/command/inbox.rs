@@ -19,7 +19,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -74,6 +73,8 @@ impl Config {
         config
             .set("bootstrap.servers", &self.bootstrap)
             .set("socket.keepalive.enable", "true")
+            // librdkafka assigns nothing without one; nothing is ever committed under it.
+            .set("group.id", format!("weir-{}-commands", self.gateway))
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             // A position that is not there is looked into here, and never answered by librdkafka with a guess.
@@ -108,7 +109,6 @@ fn is_shared(name: &str) -> bool {
 #[derive(Debug)]
 pub struct Inbox {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
     pulse: Pulse,
 }
 
@@ -130,8 +130,8 @@ pub fn start(config: Config, desk: Desk) -> Result<Inbox, StartError> {
         stop: Arc::clone(&stop),
         pulse: pulse.clone(),
     };
-    let thread = std::thread::Builder::new().name("inbox".into()).spawn(move || reader.run())?;
-    Ok(Inbox { stop, thread: Some(thread), pulse })
+    std::thread::Builder::new().name("inbox".into()).spawn(move || reader.run())?;
+    Ok(Inbox { stop, pulse })
 }
 
 /// Why the inbox did not start.
@@ -151,12 +151,10 @@ impl Inbox {
         self.pulse.clone()
     }
 
-    /// Reads no further. Returns when the message under way has been dealt with.
-    pub async fn stop(mut self) {
+    /// Reads no further. Not waited for: it may be waiting for a broker, and a message under way that is not dealt with is
+    /// read again.
+    pub fn stop(&self) {
         self.stop.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
-        }
     }
 }
 

@@ -152,15 +152,15 @@ impl Handle {
     }
 
     /// Takes no more from the topic. Commands under way are not waited for: the lines end them, or the next start does.
-    pub async fn stop_reading(&mut self) {
-        if let Some(inbox) = self.inbox.take() {
-            let _ = tokio::time::timeout(COMMAND_STOP_MAX, inbox.stop()).await;
+    pub fn stop_reading(&self) {
+        if let Some(inbox) = &self.inbox {
+            inbox.stop();
         }
     }
 
     /// Closes the journal. To be called when the lines have stopped.
-    pub async fn stop(mut self) {
-        self.stop_reading().await;
+    pub async fn stop(self) {
+        self.stop_reading();
         let closed = self.desk.ask(|reply| Ask::Close { reply });
         if tokio::time::timeout(COMMAND_STOP_MAX, closed).await.is_err() {
             tracing::warn!("the clerk of commands did not close in time");

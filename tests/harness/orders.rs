@@ -87,28 +87,28 @@ impl Weir {
         })
     }
 
-    /// Every outcome that waits in the outbox of a daemon that is stopped, in order, each once.
+    /// Every outcome that waits in the outbox of a daemon that is stopped, in order.
     #[track_caller]
     pub(crate) fn waiting_outcomes(&self) -> Vec<Value> {
         let output = self.command(&["outbox", "export", "--lane", "urgent"]);
         assert!(output.status.success(), "{output:?}");
         let text = String::from_utf8(output.stdout).unwrap();
         let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let mut outcomes: Vec<Value> = Vec::new();
-        for outcome in records.filter(|record| record.get("command").is_some()) {
-            match outcomes.iter().find(|known| known["id"] == outcome["id"]) {
-                Some(known) => assert_eq!(known, &outcome, "one id, two contents"),
-                None => outcomes.push(outcome),
-            }
-        }
-        outcomes
+        records.filter(|record| record.get("command").is_some()).collect()
     }
 }
 
-/// The states of one command, in the order in which they were told; and that it has at most one end.
+/// The states of one command, in the order in which they were first told; and that it has at most one end, and that what
+/// was told again was the same.
 #[track_caller]
 pub(crate) fn states_of(outcomes: &[Value], id: &str) -> Vec<String> {
-    let of: Vec<&Value> = outcomes.iter().filter(|outcome| outcome["command"] == id).collect();
+    let mut of: Vec<&Value> = Vec::new();
+    for outcome in outcomes.iter().filter(|outcome| outcome["command"] == id) {
+        match of.iter().find(|known| known["id"] == outcome["id"]) {
+            Some(known) => assert_eq!(*known, outcome, "one id, two contents"),
+            None => of.push(outcome),
+        }
+    }
     let ends = of.iter().filter(|outcome| outcome["final"] == true).count();
     assert!(ends <= 1, "{ends} ends: {of:#?}");
     of.iter().map(|outcome| outcome["state"].as_str().unwrap().to_owned()).collect()
