@@ -2,7 +2,8 @@
 //!
 //! Two flows, one path. Up: bytes come from a [`line`], a driver makes an answer of them, the answer becomes a reading
 //! that the [`outbox`] flushes and names, the [`uplink`] hands it to the broker, and the broker's acknowledgement lets
-//! it leave the outbox. Commands will come down through the same lines.
+//! it leave the outbox. Down: a signed [`command`] is checked, journalled, carried out ahead of the polls on the same
+//! [`line`] by the same driver, and its outcome goes up through the same outbox.
 //!
 //! ```text
 //!   meters ══ line ── driver ── reading ──► outbox (flushed, named) ──► uplink ──► broker
