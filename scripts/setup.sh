@@ -36,6 +36,8 @@ has() {
         major=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p') || return 1
         [ -n "$major" ] && [ "$major" -ge 17 ]
         ;;
+    # Debian's own Python has Debian's packages, whatever comes first on the path.
+    python-cryptography) /usr/bin/python3 -c 'import cryptography' 2>/dev/null ;;
     python-venv) python3 -c 'import ensurepip, venv' 2>/dev/null ;;
     *) command -v "$1" >/dev/null ;;
     esac

@@ -358,7 +358,7 @@ pub const SEEN_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Bytes behind its first line at which a file of the journal of commands is followed by the next: some thousand commands.
 pub const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Older files of the journal that are kept: with the present one 132 MiB at most, the audit of tens of thousands of
+/// Older files of the journal that are kept: with the present one and their first lines 300 MiB at most, the audit of tens of thousands of
 /// commands. The oldest goes when there is one more.
 pub const JOURNAL_FILES_MAX: usize = 32;
 

@@ -1,5 +1,7 @@
 //! Signed commands from the topic to the meter and back: carried out once, read back, and answered whatever goes wrong.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -10,7 +12,8 @@ use weir_simulator::{Fault, MeterConfig};
 use crate::harness::deadline::{wait_for, wait_until};
 use crate::harness::fleet::{Fleet, Street};
 use crate::harness::kafka::Kafka;
-use crate::harness::not_run::require;
+use crate::harness::ledger::GATEWAY;
+use crate::harness::not_run::{NotRun, require};
 use crate::harness::orders::{Signer, quick_valves, states_of, tomorrow};
 use crate::harness::weir::{Weir, settings};
 
@@ -295,6 +298,39 @@ fn clock_and_tariff_are_set_and_read_back_as_far_as_the_meter_tells_them() {
     let outcomes = weir.waiting_outcomes();
     let end = outcomes.iter().find(|it| it["command"] == id.as_str() && it["final"] == true).unwrap();
     assert_eq!(end["observed"]["tariff"][1]["price"].to_string(), "4.83", "{end:#}");
+}
+
+/// The script of docs/COMMANDS.md, for this key and meter.
+fn documented_script(key: &Path, meter: &str) -> String {
+    let lines = include_str!("../docs/COMMANDS.md").lines();
+    let lines = lines.skip_while(|line| *line != "    import base64, datetime, json, uuid");
+    let script: Vec<&str> = lines.map_while(|line| line.strip_prefix("    ")).collect();
+    let script = script.join("\n").replace("console-2026.jwk", key.to_str().unwrap());
+    script.replace("gw-0421", GATEWAY).replace("A-101", meter)
+}
+
+#[test]
+fn the_script_in_the_documentation_gives_a_command_that_is_carried_out() {
+    let Some(python) = require("commands signed in Python", python()) else { return };
+    let (fleet, signer) = (valves(59), Signer::new());
+    let weir = alone(&fleet, &signer);
+    let script = documented_script(&signer.key(), "room-1");
+    let output = Command::new(python).args(["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = weir.submit(std::str::from_utf8(&output.stdout).unwrap().trim());
+    let id = said["accepted"]["id"].as_str().unwrap_or_else(|| panic!("{said:#}")).to_owned();
+    assert_eq!(weir.wait_command_end(&id, PATIENCE)["state"], "done");
+    assert_eq!(fleet.meter("room-1").obeyed().valve, 1);
+}
+
+/// Debian's Python, with `cryptography`.
+fn python() -> Result<&'static str, NotRun> {
+    let python = "/usr/bin/python3";
+    let imports = Command::new(python).args(["-c", "import cryptography"]).output();
+    match imports {
+        Ok(output) if output.status.success() => Ok(python),
+        _ => Err(NotRun::because("no cryptography for /usr/bin/python3: python3-cryptography")),
+    }
 }
 
 #[test]

@@ -69,7 +69,7 @@ fn a_good_register_profile_is_answered_with_what_will_be_read() {
         "pressure 03 14 1 i16 bar",
         "volume-flow 04 40 2 f32 CDAB l/h",
         "status 03 15 1 u16 bits 0 valve:open",
-        "valve: function 06 at 16, open 0001, close 0002; read back from 15 after 900 ms",
+        "valve: function 06 at 16, open 0001, close 0002; read back from 15 after 90 to 900 ms",
     ] {
         assert!(flat.contains(&format!("{line}\n")), "{line:?} in {flat}");
     }

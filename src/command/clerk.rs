@@ -17,6 +17,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
+use jiff::Timestamp;
 use weir_wire::stored::What;
 use weir_wire::{Action, Clock, Command, CommandState, Raw, Reason};
 
@@ -63,6 +64,8 @@ pub(super) struct Clerk<C> {
     working: HashMap<String, String>,
     /// Until when commands may start that were taken by their challenge.
     by_challenge: HashMap<String, Moment>,
+    /// Ends that could not be written yet.
+    unwritten: HashMap<String, End>,
     /// When the state of a command was last told again.
     repeated: HashMap<String, Moment>,
     teller: Teller,
@@ -91,6 +94,7 @@ impl<C: Crew> Clerk<C> {
             waiting: VecDeque::new(),
             working: HashMap::new(),
             by_challenge: HashMap::new(),
+            unwritten: HashMap::new(),
             repeated: HashMap::new(),
             teller,
             crew,
@@ -248,13 +252,19 @@ impl<C: Crew> Clerk<C> {
             return Err(Denial { reason: Reason::LimitReached, detail });
         }
         self.authorised(verified)?;
-        if moves_valve(&command.action)
-            && state.last_valve(&command.meter).is_some_and(|last| command.issued_at <= last)
-        {
-            let detail = "a valve command for this meter was issued later".to_owned();
-            return Err(Denial { reason: Reason::Superseded, detail });
+        match self.last_valve(verified) {
+            Some(last) if command.issued_at <= last => Err(superseded()),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// When the valve command of the same meter was issued that was issued last; `None` where that does not matter. A
+    /// challenge says more about freshness than a date, and a date in the future, which only a challenge lets in, nothing.
+    fn last_valve(&self, verified: &Verified) -> Option<Timestamp> {
+        let Verified { command, by_challenge, .. } = verified;
+        let latest = self.now().at.checked_add(self.rules.skew).unwrap_or(Timestamp::MAX);
+        let last = self.journal.state().last_valve(&command.meter).filter(|last| *last <= latest);
+        last.filter(|_| moves_valve(&command.action) && !by_challenge)
     }
 
     fn authorised(&self, verified: &Verified) -> Result<(), Denial> {
@@ -375,7 +385,10 @@ impl<C: Crew> Clerk<C> {
             let detail = format!("not_after was {}", verified.command.not_after);
             Some(End { state: CommandState::Expired, reason: None, detail, observed: None })
         } else {
-            self.authorised(&verified).err().map(|Denial { reason, detail }| End {
+            // One that is superseded is over, unless a crash came between.
+            let is_older = self.last_valve(&verified).is_some_and(|last| verified.command.issued_at < last);
+            let denied = if is_older { Err(superseded()) } else { self.authorised(&verified) };
+            denied.err().map(|Denial { reason, detail }| End {
                 state: CommandState::Rejected,
                 reason: Some(reason),
                 detail,
@@ -410,7 +423,7 @@ impl<C: Crew> Clerk<C> {
     pub(super) fn finish(&mut self, id: &str, end: End) {
         let Some(open) = self.journal.state().open(id) else { return };
         let meter = open.command.meter.clone();
-        let End { state, reason, detail, observed } = end;
+        let End { state, reason, detail, observed } = end.clone();
         let entry = Entry::Finished {
             id: id.to_owned(),
             state: state.clone(),
@@ -419,7 +432,8 @@ impl<C: Crew> Clerk<C> {
             observed,
         };
         if !self.write_and_tell(id, entry) {
-            // It stays unfinished: the next start finds out what became of it.
+            // Tried again every second; over a crash before that the meter is asked what became of it.
+            self.unwritten.insert(id.to_owned(), end);
             return;
         }
         tracing::info!(command = id, meter, %state, detail, "command finished");
@@ -463,13 +477,48 @@ impl<C: Crew> Clerk<C> {
         self.write(Entry::Positions { topic: topic.to_owned(), partitions: offsets.to_vec() })
     }
 
-    /// Other keys and rules.
-    pub(super) fn change(&mut self, rules: Rules) {
+    /// Other keys and rules. The meters stay those of the start, which the crew knows; whether one is locked open changes.
+    pub(super) fn change(&mut self, mut rules: Rules) {
+        let meters = std::mem::take(&mut rules.policy.meters);
+        for (id, meter) in &mut self.rules.policy.meters {
+            meter.locked_open = meters.get(id).map_or(meter.locked_open, |now| now.locked_open);
+        }
+        rules.policy.meters = std::mem::take(&mut self.rules.policy.meters);
         self.rules = rules;
+    }
+
+    /// Whether somebody is to go on with this command: it has no end, and is the one at its meter.
+    pub(super) fn is_under_way(&self, id: &str) -> bool {
+        let open = self.journal.state().open(id);
+        open.is_some_and(|open| self.working.get(&open.command.meter).is_some_and(|working| working == id))
+    }
+
+    /// Ends what waits for its meter and whose time is over.
+    fn expire_waiting(&mut self) {
+        if self.now().clock != Clock::Synced {
+            return;
+        }
+        let state = self.journal.state();
+        let open = self.waiting.iter().filter_map(|id| state.open(id));
+        let late: Vec<Command> = open
+            .filter(|open| self.deadline(&open.command).left().is_zero())
+            .map(|open| open.command.clone())
+            .collect();
+        for command in late {
+            let detail = "another command was at the meter all the time".to_owned();
+            self.finish(
+                &command.id,
+                End { state: CommandState::Expired, reason: None, detail, observed: None },
+            );
+        }
     }
 
     /// A second has passed.
     pub(super) fn tick(&mut self) {
+        for (id, end) in std::mem::take(&mut self.unwritten) {
+            self.finish(&id, end);
+        }
+        self.expire_waiting();
         if self.journal.state().began().is_none() && self.now().clock == Clock::Synced {
             self.write(Entry::ClockTrusted);
         }
@@ -544,6 +593,13 @@ pub(super) enum Start {
     NotYet,
     /// Never: it has an end.
     Over,
+}
+
+fn superseded() -> Denial {
+    Denial {
+        reason: Reason::Superseded,
+        detail: "a valve command for this meter was issued later".to_owned(),
+    }
 }
 
 fn moves_valve(action: &Action) -> bool {

@@ -22,6 +22,8 @@ pub(super) enum Ask {
     Take { message: Vec<u8>, origin: Origin, reply: oneshot::Sender<Reception> },
     /// A command's first byte could go on the line now.
     MayStart { id: String, asked: Vec<Exchanged>, reply: oneshot::Sender<Start> },
+    /// Whether somebody is to go on with a command.
+    IsUnderWay { id: String, reply: oneshot::Sender<bool> },
     /// This passed between gateway and meter.
     Note { id: String, what: &'static str, exchanges: Vec<Exchanged>, reply: oneshot::Sender<()> },
     /// A command is over.
@@ -137,6 +139,11 @@ impl Desk {
     /// Whether this command may be started, and if so, that it is: the journal says so when this returns.
     pub(super) async fn may_start(&self, id: &str, asked: Vec<Exchanged>) -> Start {
         self.ask(|reply| Ask::MayStart { id: id.to_owned(), asked, reply }).await.unwrap_or(Start::Over)
+    }
+
+    /// Whether somebody is to go on with this command; not when it was superseded meanwhile.
+    pub(super) async fn is_under_way(&self, id: &str) -> bool {
+        self.ask(|reply| Ask::IsUnderWay { id: id.to_owned(), reply }).await.unwrap_or(false)
     }
 
     pub(super) async fn note(&self, id: &str, what: &'static str, exchanges: Vec<Exchanged>) {

@@ -176,6 +176,7 @@ fn serve<C: Crew>(mut clerk: Clerk<C>, asked: &mut mpsc::Receiver<Ask>, pulse: &
         match ask {
             Ask::Take { message, origin, reply } => answer(reply, clerk.take(&message, &origin)),
             Ask::MayStart { id, asked, reply } => answer(reply, clerk.may_start(&id, asked)),
+            Ask::IsUnderWay { id, reply } => answer(reply, clerk.is_under_way(&id)),
             Ask::Note { id, what, exchanges, reply } => {
                 clerk.note(&id, what, exchanges);
                 answer(reply, ());

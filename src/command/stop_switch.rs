@@ -30,7 +30,9 @@ impl StopSwitch {
     /// When the file cannot be written.
     pub fn set(&self, why: &str) -> io::Result<()> {
         std::fs::write(&self.0, format!("{why}\n"))?;
-        std::fs::File::open(&self.0)?.sync_all()
+        std::fs::File::open(&self.0)?.sync_all()?;
+        // The name has to outlive a power cut as well.
+        self.0.parent().map_or(Ok(()), |directory| std::fs::File::open(directory)?.sync_all())
     }
 
     /// Lets them go on. `false` when they were not stopped.

@@ -68,7 +68,7 @@ impl Site {
             return self.read_now(command, deadline).await;
         }
         let mut wait = COMMAND_TRY_MIN;
-        loop {
+        while self.desk.is_under_way(&command.id).await {
             let visit = Begin {
                 command: command.clone(),
                 expected: self.expected.clone(),
@@ -107,8 +107,10 @@ impl Site {
         };
         let asked = self.line.visit(&command.meter, CourseOf { order: order.clone() }).await;
         // The valve may have set out a moment ago.
-        let settle = asked.ok().flatten().map_or(COMMAND_RECOVERY_MAX, |course| course.settle);
-        let course = Course { travel: Duration::ZERO, settle, unseen: None };
+        let course = match asked.ok().flatten() {
+            Some(course) => Course { travel: Duration::ZERO, ..course },
+            None => Course { travel: Duration::ZERO, settle: COMMAND_RECOVERY_MAX, unseen: None },
+        };
         let written = Written { order, at: clock::now(), course, answered: None };
         self.see_it_through(&command, written).await;
     }
@@ -153,6 +155,10 @@ impl Site {
                 clock::now() >= settled && (unanswered == 0 || unanswered >= COMMAND_LOOKS_WITHOUT_ANSWER);
             if is_over {
                 let end = match last {
+                    // What was seen on the way is not where it came to rest.
+                    Some((_, observed)) if unanswered > 0 => {
+                        End { observed: Some(observed), ..written.out_of_reach() }
+                    }
                     Some((Seen::Nothing, observed)) => written.not_told(observed),
                     Some((_, observed)) => written.not_seen(None, "not in the ordered state", Some(observed)),
                     None => written.out_of_reach(),

@@ -168,8 +168,11 @@ pub(super) fn prepare(directory: &Path, bytes: &[u8]) -> io::Result<File> {
         _ => {}
     }
     let mut file = File::options().append(true).create_new(true).open(&next)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
+    if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_all()) {
+        // On a full disk the lines of commands need the room.
+        let _ = fs::remove_file(&next);
+        return Err(error);
+    }
     Ok(file)
 }
 

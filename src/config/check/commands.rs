@@ -98,7 +98,9 @@ fn topic(
     let Some(typed) = &commands.topic else { return format!("weir.commands.{gateway}") };
     names::is_topic("topic", typed, findings);
     let kafka = uplink.map(|uplink| &uplink.kafka);
-    if kafka.is_some_and(|kafka| [&kafka.readings_topic, &kafka.events_topic].contains(&&typed.value)) {
+    if kafka.is_some_and(|kafka| {
+        [&kafka.readings_topic, &kafka.events_topic, &kafka.outcomes_topic].contains(&&typed.value)
+    }) {
         let message = "commands cannot come from a topic that this gateway writes to";
         findings.fault(&typed.place, message);
     }

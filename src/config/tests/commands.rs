@@ -82,7 +82,7 @@ fn every_key_reaches_the_room_it_is_for() {
     assert_eq!(second.grant.not_after, Some("2027-06-30T20:00:00Z".parse().unwrap()));
     assert_eq!(policy.keys.get("k").unwrap().grant.not_after, None);
     let meter = |locked_open, expected| MeterPolicy { line: "a".into(), locked_open, expected };
-    assert_eq!(policy.meters["A-1"], meter(true, Expected::Unknown));
+    assert_eq!(policy.meters["A-1"], meter(true, Expected::ByAddress));
     assert_eq!(policy.meters["B-1"], meter(false, Expected::Anybody));
     let beside = format!("outbox.directory = \"/o/box\"\n{}", with_key(""));
     assert_eq!(good(&beside).commands.unwrap().directory, Path::new("/o/commands"));

