@@ -15,6 +15,8 @@
 //! ago need not be now. Nothing in memory decides whether a write is made: that is the journal's state, and what is
 //! kept here beside it (who works at which meter, how long a challenge holds) can only hold a command back.
 
+mod topic;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use jiff::Timestamp;
@@ -25,7 +27,7 @@ use super::authorise::{Denial, authorise};
 use super::challenge::Challenges;
 use super::closings::Closings;
 use super::config::Rules;
-use super::desk::{End, Origin, Positions, Reception};
+use super::desk::{End, Origin, Reception};
 use super::execute::Deadline;
 use super::journal::{Digest, Entry, Journal, Phase, Stamp};
 use super::refusals::Refusals;
@@ -459,24 +461,6 @@ impl<C: Crew> Clerk<C> {
         self.challenges.renew()
     }
 
-    /// From where a topic is read.
-    pub(super) fn positions(&mut self, topic: &str) -> Positions {
-        self.journal_positions();
-        match self.journal.state().positions(topic) {
-            Some(positions) => Positions::From(positions),
-            None => Positions::End,
-        }
-    }
-
-    /// A topic is read from these offsets on.
-    pub(super) fn begin(&mut self, topic: &str, offsets: &[(i32, i64)]) -> bool {
-        if self.journal.state().positions(topic).as_deref() == Some(offsets) {
-            return true;
-        }
-        self.positions.remove(topic);
-        self.write(Entry::Positions { topic: topic.to_owned(), partitions: offsets.to_vec() })
-    }
-
     /// Other keys and rules. The meters stay those of the start, which the crew knows; whether one is locked open changes.
     pub(super) fn change(&mut self, mut rules: Rules) {
         let meters = std::mem::take(&mut rules.policy.meters);
@@ -535,17 +519,6 @@ impl<C: Crew> Clerk<C> {
                 .map(|(cause, count)| weir_wire::RefusedCount { cause: cause.as_str().into(), count })
                 .collect();
             self.teller.tell(Tell::Event(event::now(What::CommandsRefused { refused, last_kid })));
-        }
-    }
-
-    /// What has been read and dealt with need not be read again. Behind the entries of the commands themselves, so that
-    /// a position is never ahead of them.
-    fn journal_positions(&mut self) {
-        for (topic, partitions) in std::mem::take(&mut self.positions) {
-            let partitions: Vec<(i32, i64)> = partitions.into_iter().collect();
-            if !self.write(Entry::Positions { topic, partitions }) {
-                return;
-            }
         }
     }
 
