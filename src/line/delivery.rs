@@ -25,19 +25,37 @@ pub(super) struct Delivery {
     outbox: Outbox,
     pulse: Pulse,
     /// Handed over, in order, and not yet known to be stored.
-    unsettled: VecDeque<(Receipt, Record)>,
+    unsettled: VecDeque<(Receipt, Sent)>,
     /// Refused, in order.
-    refused: VecDeque<Record>,
+    /// In the order in which they were sent.
+    refused: VecDeque<Sent>,
+    sent: u64,
     offer_at: Moment,
     why_refused: Option<AppendError>,
     readings_lost: u64,
+}
+
+/// A record with its place among those that were sent.
+#[derive(Debug)]
+struct Sent {
+    number: u64,
+    record: Record,
 }
 
 impl Delivery {
     /// A way into this outbox.
     pub(super) fn new(outbox: Outbox, pulse: Pulse) -> Self {
         let (unsettled, refused) = (VecDeque::new(), VecDeque::new());
-        Self { outbox, pulse, unsettled, refused, offer_at: now(), why_refused: None, readings_lost: 0 }
+        Self {
+            outbox,
+            pulse,
+            unsettled,
+            refused,
+            sent: 0,
+            offer_at: now(),
+            why_refused: None,
+            readings_lost: 0,
+        }
     }
 
     /// Why polls pause, if they do.
@@ -52,6 +70,8 @@ impl Delivery {
 
     /// Hands a record over. Waits while the outbox's queue is full, or when too many records are unsettled.
     pub(super) async fn send(&mut self, record: Record) {
+        self.sent += 1;
+        let record = Sent { number: self.sent, record };
         if self.why_refused.is_some() {
             // Behind the others, so that they keep their order. Only events and reads that were asked for come here.
             self.settle_some().await;
@@ -64,7 +84,7 @@ impl Delivery {
             let result = beating(&self.pulse, receipt).await;
             self.settled(result.map(drop), first);
         }
-        match beating(&self.pulse, self.outbox.append(&record)).await {
+        match beating(&self.pulse, self.outbox.append(&record.record)).await {
             Ok(receipt) => self.unsettled.push_back((receipt, record)),
             Err(closed) => self.settled(Err(closed.into()), record),
         }
@@ -82,14 +102,14 @@ impl Delivery {
                 tracing::info!("outbox takes records again; polls go on");
                 return;
             };
-            let mut receipt = match beating(&self.pulse, self.outbox.append(&record)).await {
+            let mut receipt = match beating(&self.pulse, self.outbox.append(&record.record)).await {
                 Ok(receipt) => receipt,
                 Err(closed) => return self.refuse_again(record, closed.into()),
             };
             match timeout(LINE_TURN, &mut receipt).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(AppendError::TooLong { bytes })) => {
-                    self.lose(&record, &AppendError::TooLong { bytes });
+                    self.lose(&record.record, &AppendError::TooLong { bytes });
                 }
                 Ok(Err(error)) => self.refuse_again(record, error),
                 Err(_) => self.unsettled.push_back((receipt, record)),
@@ -97,7 +117,7 @@ impl Delivery {
         }
     }
 
-    fn refuse_again(&mut self, record: Record, error: AppendError) {
+    fn refuse_again(&mut self, record: Sent, error: AppendError) {
         self.refused.push_front(record);
         (self.why_refused, self.offer_at) = (Some(error), now() + OFFER_AGAIN_EVERY);
     }
@@ -123,7 +143,7 @@ impl Delivery {
         self.settle_all().await;
         if let Some(error) = self.why_refused.take() {
             while let Some(record) = self.refused.pop_front() {
-                self.lose(&record, &error);
+                self.lose(&record.record, &error);
             }
         }
     }
@@ -148,10 +168,10 @@ impl Delivery {
         }
     }
 
-    fn settled(&mut self, result: Result<(), AppendError>, record: Record) {
+    fn settled(&mut self, result: Result<(), AppendError>, record: Sent) {
         match result {
             Ok(()) => {}
-            Err(error @ AppendError::TooLong { .. }) => self.lose(&record, &error),
+            Err(error @ AppendError::TooLong { .. }) => self.lose(&record.record, &error),
             Err(error) => {
                 if self.why_refused.is_none() {
                     tracing::warn!(%error, "outbox refuses records; polls pause");
@@ -163,11 +183,13 @@ impl Delivery {
         }
     }
 
-    fn keep(&mut self, record: Record) {
+    /// In its place: a refusal may be seen before that of an earlier record, when both come while receipts are looked at.
+    fn keep(&mut self, record: Sent) {
         if self.refused.len() < REFUSED_RECORDS_MAX {
-            self.refused.push_back(record);
+            let place = self.refused.partition_point(|kept| kept.number < record.number);
+            self.refused.insert(place, record);
         } else if let Some(error) = self.why_refused.clone() {
-            self.lose(&record, &error);
+            self.lose(&record.record, &error);
         }
     }
 
