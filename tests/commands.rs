@@ -203,10 +203,10 @@ fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carri
 }
 
 #[test]
-fn a_meter_that_goes_mute_at_the_write_is_asked_afterwards_and_not_told_twice() {
+fn a_mute_meter_is_not_written_to_until_it_says_who_it_is() {
     let (fleet, signer) = (valves(53), Signer::new());
     let weir = alone(&fleet, &signer);
-    // It obeys, and its answer never comes; then it talks again.
+    // It hears everything, and none of its answers comes; then it talks again.
     let meter = fleet.meter("room-1");
     meter.set_fault(Some(Fault::Mute));
     let (jws, id) = signer.sign("room-1", "valve.close", &["--for", "5m"]);

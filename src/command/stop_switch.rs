@@ -1,4 +1,5 @@
-//! The local stop switch: while a file lies in the commands' directory, no command is accepted or started.
+//! The local stop switch: while a file lies in the commands' directory, no command that writes is accepted or started;
+//! reading goes on.
 //!
 //! A file, so that it holds over restarts, works without the daemon, and can be set by anything that can write one. Where
 //! nobody can tell whether it is there, it counts as there.
