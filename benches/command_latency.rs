@@ -32,7 +32,6 @@ use weir::command::keys::{Grant, Key, Keys, SecretKey};
 use weir::command::{self, Origin, Reception, Rules, jws};
 use weir::line::{self, FrameKind, Shown};
 use weir_mbus::{Address, Mbus, Options};
-use weir_meter::Serial;
 use weir_simulator::{Config, LineConfig, MeterConfig, Simulator};
 use weir_wire::Action;
 
@@ -148,20 +147,9 @@ async fn measure(folder: &Path, commands: u32, is_tenth_dead: bool) -> (Vec<Dura
 }
 
 fn line_config(port: &Path) -> line::Config {
-    let meter = |id: String, address: u8, every| line::Meter {
-        id,
-        driver: Box::new(Mbus::new(Address::primary(address).unwrap(), Options::default())),
-        serial: Serial::DEFAULT,
-        every,
-        offset: Duration::ZERO,
-        reads_per_day_max: None,
-        answer_window: None,
-        late_window: None,
-        expected_number: None,
-        register_digits: None,
-        silence: None,
-        request_delay: Duration::ZERO,
-        selection: None,
+    let meter = |id: String, address: u8, every| {
+        let driver = Mbus::new(Address::primary(address).unwrap(), Options::default());
+        line::Meter::new(id, Box::new(driver), every)
     };
     // Shorter than any cycle here: the line polls back to back.
     let mut meters: Vec<line::Meter> =

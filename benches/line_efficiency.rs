@@ -267,19 +267,8 @@ impl Case {
     /// The line as the daemon would make it; the adapter's allowance is the default for ports.
     fn line(&self, port: &Path) -> line::Config {
         let meter = |meter: u8| line::Meter {
-            id: format!("m-{meter}"),
-            driver: self.driver(meter),
             serial: self.serial(),
-            every: EVERY,
-            offset: Duration::ZERO,
-            reads_per_day_max: None,
-            answer_window: None,
-            late_window: None,
-            expected_number: None,
-            register_digits: None,
-            silence: None,
-            request_delay: Duration::ZERO,
-            selection: None,
+            ..line::Meter::new(format!("m-{meter}"), self.driver(meter), EVERY)
         };
         line::Config {
             name: LINE.into(),

@@ -351,6 +351,10 @@ pub const OUTBOX_STOP_WAIT: Duration = Duration::from_secs(5);
 /// 500 bytes each. One more is refused until one can be forgotten.
 pub const SEEN_MAX: usize = 10_000;
 
+/// Of these, the ones of genuine commands to other gateways. More are counted and not remembered, so that nobody can take
+/// the places by repeating what was said to others.
+pub const SEEN_OF_OTHERS_MAX: usize = 500;
+
 /// How long an id is remembered after its command was valid, at least: longer than a topic keeps messages by default, four
 /// times over.
 pub const SEEN_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -368,8 +372,12 @@ pub const COMMANDS_OPEN_MAX: usize = 128;
 /// Requests that may wait for the clerk of commands; whoever has one more waits.
 pub const CLERK_ASKED_MAX: usize = 64;
 
-/// How often the clerk writes down positions and counts, and looks whether there is something to tell.
+/// How often the clerk looks whether something is due: positions behind commands to be written down, events to be told.
 pub const CLERK_TICK: Duration = Duration::from_secs(1);
+
+/// How often positions and counts are written down where messages were refused and nothing else came: a flood without end
+/// takes some two months to push the oldest lines out of the journal's files.
+pub const TOPICS_JOURNALLED_EVERY: Duration = Duration::from_secs(20);
 
 /// Time between two `commands-refused` events: a flood is told in one line a minute.
 pub const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(60);
@@ -404,7 +412,7 @@ pub const COMMAND_RECOVERY_MAX: Duration = Duration::from_secs(120);
 /// How far a meter's clock may be from the gateway's after it was set: many count in minutes.
 pub const COMMAND_CLOCK_OFF_MAX: Duration = Duration::from_secs(90);
 
-/// How long a stop waits for the commands' inbox and for their clerk, each.
+/// How long a stop waits for the clerk of commands to close its journal.
 pub const COMMAND_STOP_MAX: Duration = Duration::from_secs(5);
 
 /// Longest wait of the inbox for a message before it looks whether it is to stop.

@@ -2,89 +2,19 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
-use weir_simulator::{Fault, MeterConfig};
+use weir_simulator::Fault;
 
-use crate::harness::deadline::{wait_for, wait_until};
+use crate::harness::deadline::wait_until;
 use crate::harness::fleet::{Fleet, Street};
 use crate::harness::kafka::Kafka;
 use crate::harness::ledger::GATEWAY;
 use crate::harness::not_run::{NotRun, require};
-use crate::harness::orders::{Signer, quick_valves, states_of, tomorrow};
-use crate::harness::weir::{Weir, settings};
-
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// CJ/T 188 meters with valves on `room`, a Modbus one on `plant`. Each takes half a second from end to end.
-fn valves(seed: u64) -> Fleet {
-    let slow = "every = \"1m\"\nadapter_allowance = \"500ms\"\nrepeats = 1\n";
-    let mut room = Street::cjt188("room", 8).key(slow);
-    let mut plant = Street::modbus("plant", 3).key(slow);
-    // The third model has the valve.
-    plant.simulated.meters.drain(..2);
-    for meter in room.simulated.meters.iter_mut().chain(&mut plant.simulated.meters) {
-        meter.valve_travel_ms = Some(500);
-    }
-    room.simulated.meters.iter_mut().for_each(|meter: &mut MeterConfig| meter.model = Some("cold".into()));
-    Fleet::start(seed, [room, plant])
-}
-
-fn gateway(fleet: &Fleet, signer: &Signer, bootstrap: &str, topics: &str, commands: &str) -> Weir {
-    let mut weir = Weir::prepare(|folder| {
-        quick_valves(folder);
-        let lines = fleet
-            .config()
-            .replace(
-                "profile = \"xintai-valve\"",
-                "profile = \"quick-xintai.toml\"\nidentity_check = \"none\"",
-            )
-            .replace("driver = \"cjt188\"\n", "driver = \"cjt188\"\nprofile = \"quick-cjt188.toml\"\n");
-        format!("{}\n{}\n{lines}", settings(folder, bootstrap, topics), signer.config(commands))
-    });
-    weir.start();
-    weir.wait_ready(PATIENCE);
-    weir
-}
-
-/// One whose broker is not there: commands are handed in on the spot.
-fn alone(fleet: &Fleet, signer: &Signer) -> Weir {
-    gateway(fleet, signer, "127.0.0.1:9", "", "weir.commands")
-}
-
-/// Puts messages into the command topic, as a console does.
-struct Console {
-    producer: BaseProducer,
-    topic: String,
-}
-
-impl Console {
-    fn new(bootstrap: &str, topic: &str) -> Self {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", bootstrap).set("queue.buffering.max.messages", "200000");
-        Self { producer: config.create().unwrap(), topic: topic.into() }
-    }
-
-    fn send(&self, meter: &str, message: &str) {
-        self.producer.send(BaseRecord::to(&self.topic).key(meter).payload(message)).unwrap();
-    }
-
-    fn flush(&self) {
-        self.producer.flush(PATIENCE).unwrap();
-    }
-}
-
-/// All states of a command that have arrived, once its end has.
-fn wait_told(read: impl Fn() -> Vec<Value>, id: &str) -> Vec<String> {
-    wait_for(&format!("the end of {id} to arrive"), PATIENCE, || {
-        let outcomes = read();
-        let is_over = outcomes.iter().any(|outcome| outcome["command"] == id && outcome["final"] == true);
-        is_over.then(|| states_of(&outcomes, id))
-    })
-}
+use crate::harness::orders::{
+    Console, PATIENCE, Signer, alone, gateway, states_of, tomorrow, valves, wait_inbox, wait_told,
+};
+use crate::harness::weir::Weir;
 
 #[test]
 fn a_signed_command_from_apache_kafka_closes_a_valve_once_and_is_answered_from_the_meter() {
@@ -101,10 +31,7 @@ fn a_signed_command_from_apache_kafka_closes_a_valve_once_and_is_answered_from_t
     console.send("room-4", &old);
     console.flush();
     let mut weir = gateway(&fleet, &signer, &kafka.bootstrap(), topics, "cmd.commands");
-    wait_until("the inbox to have begun", PATIENCE, || {
-        let journal = weir.folder().join("state/commands/journal.jsonl");
-        std::fs::read_to_string(journal).is_ok_and(|text| text.contains("\"positions\":{\"topic\""))
-    });
+    wait_inbox(&weir);
 
     let (close, id) = signer.sign("room-1", "valve.close", &["--if-valve", "open", "--requested-by", "anna"]);
     let (modbus, modbus_id) = signer.sign("plant-3", "valve.close", &[]);
@@ -156,6 +83,8 @@ fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carri
     fault("room-4", Fault::ValveFault);
     fault("room-5", Fault::WrongAddress);
     fleet.meter("room-6").silence();
+    fault("room-9", Fault::OrdersUnanswered);
+    fault("room-10", Fault::MuteOnceOrdered);
     let order = |meter: &str, more: &[&str]| {
         let (jws, id) = signer.sign(meter, "valve.close", more);
         let said = weir.submit(&jws);
@@ -169,6 +98,8 @@ fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carri
     let swapped = order("room-5", &["--for", "6s"]);
     let silent = order("room-6", &["--for", "6s"]);
     let precondition = order("room-7", &["--if-valve", "closed"]);
+    let unanswered = order("room-9", &[]);
+    let mute_since = order("room-10", &[]);
     let end = |id: &str| {
         let row = weir.wait_command_end(id, PATIENCE);
         let word = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
@@ -183,6 +114,8 @@ fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carri
     assert_eq!(end(&swapped), is("expired", "garbled"));
     assert_eq!(end(&silent), is("expired", "silent"));
     assert_eq!(end(&precondition), is("rejected", "precondition"));
+    assert_eq!(end(&unanswered), is("done", "-"));
+    assert_eq!(end(&mute_since), is("unknown", "silent"));
     for (meter, orders) in [
         ("room-1", 1),
         ("room-2", 1),
@@ -191,6 +124,8 @@ fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carri
         ("room-5", 0),
         ("room-6", 0),
         ("room-7", 0),
+        ("room-9", 1),
+        ("room-10", 1),
     ] {
         assert_eq!(fleet.meter(meter).obeyed().valve, orders, "{meter}");
     }
@@ -395,10 +330,7 @@ mod alone {
         let fleet = Fleet::start(58, [street]);
         let mut weir = gateway(&fleet, &signer, &kafka.bootstrap(), topics, "flood.commands");
         let console = Console::new(&kafka.bootstrap(), "flood.commands");
-        wait_until("the inbox to have begun", PATIENCE, || {
-            let journal = weir.folder().join("state/commands/journal.jsonl");
-            std::fs::read_to_string(journal).is_ok_and(|text| text.contains("\"positions\":{\"topic\""))
-        });
+        wait_inbox(&weir);
         let (forged, _) = stranger.sign("room-1", "valve.close", &[]);
         // The first ones, so that everything that grows once has grown.
         (0..10_000).for_each(|_| console.send("room-1", &forged));

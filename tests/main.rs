@@ -14,7 +14,11 @@ mod command_line;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod commands_inbox;
+#[cfg(test)]
 mod commands_interrupted;
+#[cfg(test)]
+mod commands_mbus;
 #[cfg(test)]
 mod control_socket;
 #[cfg(feature = "demo")]

@@ -27,6 +27,10 @@ pub enum Fault {
     WrongAddress,
     /// Hears and obeys, and its answer is lost.
     Mute,
+    /// Obeys an order to valve, tariff or clock, and its answer to that is lost; everything else is answered.
+    OrdersUnanswered,
+    /// As mute from the first order on that it obeyed, and sound before.
+    MuteOnceOrdered,
     /// Another meter hangs in its place: the same address, and the serial number one higher. Where the address is the
     /// number (CJ/T 188, DL/T 645) nobody answers to it any more.
     Swapped,
@@ -65,6 +69,8 @@ impl Fault {
             | Self::Collision
             | Self::WrongAddress
             | Self::Mute
+            | Self::OrdersUnanswered
+            | Self::MuteOnceOrdered
             | Self::Swapped => true,
             Self::StuckValve
             | Self::ValveFault

@@ -17,12 +17,14 @@
 
 mod topic;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use weir_wire::stored::What;
 use weir_wire::{Action, Clock, Command, CommandState, Raw, Reason};
 
+use self::topic::Unjournalled;
 use super::authorise::{Denial, authorise};
 use super::challenge::Challenges;
 use super::closings::Closings;
@@ -36,7 +38,7 @@ use super::teller::{Tell, Teller};
 use super::verify::{Freshness, Refusal, Verified, verify};
 use crate::clock::{self, Moment};
 use crate::event;
-use crate::limits::{COMMANDS_OPEN_MAX, REFUSALS_TOLD_EVERY, REPEATS_TOLD_EVERY};
+use crate::limits::{COMMANDS_OPEN_MAX, REFUSALS_TOLD_EVERY, REPEATS_TOLD_EVERY, SEEN_OF_OTHERS_MAX};
 use crate::line::Exchanged;
 
 /// Those who go to the meters.
@@ -54,18 +56,19 @@ pub(super) struct Clerk<C> {
     journal: Journal,
     stop_switch: StopSwitch,
     challenges: Challenges,
-    /// Since the last event, and since they were last journalled.
+    /// Since the last event.
     refusals: Refusals,
-    unjournalled: Refusals,
     refusals_told: Moment,
-    /// Read up to here and not journalled.
-    positions: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// Dealt with and not journalled.
+    unjournalled: Unjournalled,
     /// Accepted, and nobody works at their meters.
     waiting: VecDeque<String>,
     /// Who has somebody at work, and for which command.
     working: HashMap<String, String>,
     /// Until when commands may start that were taken by their challenge.
     by_challenge: HashMap<String, Moment>,
+    /// When commands of an earlier start are over, whatever the clock shows.
+    over_at: HashMap<String, Moment>,
     /// Ends that could not be written yet.
     unwritten: HashMap<String, End>,
     /// When the state of a command was last told again.
@@ -90,12 +93,12 @@ impl<C: Crew> Clerk<C> {
             stop_switch,
             challenges: Challenges::default(),
             refusals: Refusals::default(),
-            unjournalled: Refusals::default(),
             refusals_told: clock::now(),
-            positions: BTreeMap::new(),
+            unjournalled: Unjournalled::new(),
             waiting: VecDeque::new(),
             working: HashMap::new(),
             by_challenge: HashMap::new(),
+            over_at: HashMap::new(),
             unwritten: HashMap::new(),
             repeated: HashMap::new(),
             teller,
@@ -125,6 +128,7 @@ impl<C: Crew> Clerk<C> {
                 };
                 self.finish(&id, End { state, reason: Some(reason), detail, observed: None });
             } else if phase == Phase::Accepted {
+                self.over_at.insert(id.clone(), clock::now() + lifetime(&command) + self.rules.skew);
                 self.waiting.push_back(id);
             } else {
                 tracing::warn!(command = id, meter, "interrupted; the meter is asked what became of it");
@@ -138,10 +142,10 @@ impl<C: Crew> Clerk<C> {
     /// Deals with a message that was handed in.
     pub(super) fn take(&mut self, message: &[u8], origin: &Origin) -> Reception {
         let reception = self.consider(message, origin);
-        if let (Origin::Topic { topic, partition, next }, false) =
+        if let (Origin::Topic { topic, partition, position }, false) =
             (origin, matches!(reception, Reception::Busy { .. }))
         {
-            self.positions.entry(topic.clone()).or_default().insert(*partition, *next);
+            self.unjournalled.read(topic, *partition, *position);
         }
         reception
     }
@@ -186,6 +190,12 @@ impl<C: Crew> Clerk<C> {
             return self.count("full", Some(verified.kid));
         }
         if let Some((state, reason, detail)) = refused {
+            // Whoever can write to the topic can bring genuine commands of every other gateway's.
+            if reason == Some(Reason::WrongGateway)
+                && self.journal.state().seen_of_others() >= SEEN_OF_OTHERS_MAX
+            {
+                return self.count("wrong-gateway", Some(verified.kid));
+            }
             return self.reject(&verified, state, reason, detail);
         }
         if let Err(Denial { reason, detail }) = self.may(&verified) {
@@ -196,7 +206,7 @@ impl<C: Crew> Clerk<C> {
 
     fn count(&mut self, cause: &'static str, kid: Option<String>) -> Reception {
         self.refusals.add(cause, kid.clone());
-        self.unjournalled.add(cause, kid);
+        self.unjournalled.refused(cause, kid);
         Reception::Refused { cause: cause.to_owned() }
     }
 
@@ -313,9 +323,7 @@ impl<C: Crew> Clerk<C> {
         tracing::info!(command = id, meter, %action, kid, "command accepted");
         if let Some(nonce) = command.challenge.as_deref().filter(|_| by_challenge) {
             self.challenges.spend(nonce);
-            let lifetime = command.not_after.duration_since(command.issued_at);
-            let until = clock::now() + lifetime.try_into().unwrap_or_default();
-            self.by_challenge.insert(id.clone(), until);
+            self.by_challenge.insert(id.clone(), clock::now() + lifetime(&command));
         }
         if moves_valve(action) {
             self.supersede(&command);
@@ -342,7 +350,8 @@ impl<C: Crew> Clerk<C> {
         }
     }
 
-    /// Sends the crew to every meter that has a command waiting and nobody at work.
+    /// Sends the crew to every meter that has a command waiting and nobody at work. One that waits for the clock keeps no
+    /// other from its meter.
     fn send_out(&mut self) {
         let mut still_waiting = VecDeque::new();
         while let Some(id) = self.waiting.pop_front() {
@@ -351,7 +360,7 @@ impl<C: Crew> Clerk<C> {
                 continue;
             };
             let command = open.command.clone();
-            if self.working.contains_key(&command.meter) {
+            if self.working.contains_key(&command.meter) || !self.is_clock_good_for(&command) {
                 still_waiting.push_back(id);
                 continue;
             }
@@ -360,6 +369,12 @@ impl<C: Crew> Clerk<C> {
             self.crew.carry_out(command, deadline);
         }
         self.waiting = still_waiting;
+    }
+
+    /// Whether a command may start as far as the clock goes. A meter's clock is never set to what cannot be trusted.
+    fn is_clock_good_for(&self, command: &Command) -> bool {
+        let by_challenge = self.by_challenge.contains_key(&command.id) && command.action != Action::ClockSet;
+        by_challenge || self.now().clock == Clock::Synced
     }
 
     fn deadline(&self, command: &Command) -> Deadline {
@@ -377,11 +392,10 @@ impl<C: Crew> Clerk<C> {
         let (command, kid) = (open.command.clone(), open.kid.clone());
         let verified = Verified { command, kid, digest: [0; 32], by_challenge: false };
         let deadline = self.deadline(&verified.command);
-        let by_challenge = matches!(deadline, Deadline::Moment(_));
-        let is_trusted = self.now().clock == Clock::Synced;
-        if !is_trusted && (!by_challenge || verified.command.action == Action::ClockSet) {
+        if !self.is_clock_good_for(&verified.command) {
             return Start::NotYet;
         }
+        let by_challenge = matches!(deadline, Deadline::Moment(_));
         let verified = Verified { by_challenge, ..verified };
         let end = if deadline.left().is_zero() {
             let detail = format!("not_after was {}", verified.command.not_after);
@@ -440,6 +454,7 @@ impl<C: Crew> Clerk<C> {
         }
         tracing::info!(command = id, meter, %state, detail, "command finished");
         self.by_challenge.remove(id);
+        self.over_at.remove(id);
         if self.working.get(&meter).is_some_and(|working| working == id) {
             self.working.remove(&meter);
         }
@@ -477,24 +492,35 @@ impl<C: Crew> Clerk<C> {
         open.is_some_and(|open| self.working.get(&open.command.meter).is_some_and(|working| working == id))
     }
 
-    /// Ends what waits for its meter and whose time is over.
+    /// Ends what waits and whose time is over.
     fn expire_waiting(&mut self) {
-        if self.now().clock != Clock::Synced {
-            return;
-        }
         let state = self.journal.state();
         let open = self.waiting.iter().filter_map(|id| state.open(id));
-        let late: Vec<Command> = open
-            .filter(|open| self.deadline(&open.command).left().is_zero())
-            .map(|open| open.command.clone())
-            .collect();
+        let late: Vec<Command> =
+            open.filter(|open| self.is_over(&open.command)).map(|open| open.command.clone()).collect();
         for command in late {
-            let detail = "another command was at the meter all the time".to_owned();
-            self.finish(
-                &command.id,
-                End { state: CommandState::Expired, reason: None, detail, observed: None },
-            );
+            let (reason, detail) = if self.is_clock_good_for(&command) {
+                (None, "another command was at the meter all the time")
+            } else {
+                (Some(Reason::ClockNotTrusted), "the clock could not be trusted all the time")
+            };
+            let detail = detail.to_owned();
+            self.finish(&command.id, End { state: CommandState::Expired, reason, detail, observed: None });
         }
+    }
+
+    fn is_over(&self, command: &Command) -> bool {
+        match self.deadline(command) {
+            deadline @ Deadline::Moment(_) => deadline.left().is_zero(),
+            deadline @ Deadline::Wall(_) if self.now().clock == Clock::Synced => deadline.left().is_zero(),
+            Deadline::Wall(_) => self.over_at.get(&command.id).is_some_and(|at| *at <= clock::now()),
+        }
+    }
+
+    /// Nothing is asked any more.
+    pub(super) fn close(&mut self) {
+        self.tick();
+        self.journal_topics();
     }
 
     /// A second has passed.
@@ -506,10 +532,9 @@ impl<C: Crew> Clerk<C> {
         if self.journal.state().began().is_none() && self.now().clock == Clock::Synced {
             self.write(Entry::ClockTrusted);
         }
-        self.journal_positions();
-        if !self.unjournalled.is_empty() {
-            let (counts, last_kid) = self.unjournalled.take();
-            self.write(Entry::Refused { counts, last_kid });
+        self.send_out();
+        if self.unjournalled.is_due() {
+            self.journal_topics();
         }
         if !self.refusals.is_empty() && clock::now().since(self.refusals_told) >= REFUSALS_TOLD_EVERY {
             self.refusals_told = clock::now();
@@ -525,6 +550,7 @@ impl<C: Crew> Clerk<C> {
     /// The outcome of a line is told when the line is on flash, and not before.
     fn write_and_tell(&mut self, id: &str, entry: Entry) -> bool {
         let Some(sequence) = self.append(entry) else { return false };
+        self.unjournalled.hurry();
         if let Some(outcome) = self.journal.state().outcome(id, sequence) {
             self.teller.tell(Tell::Outcome { sequence, outcome });
         }
@@ -573,6 +599,11 @@ fn superseded() -> Denial {
         reason: Reason::Superseded,
         detail: "a valve command for this meter was issued later".to_owned(),
     }
+}
+
+/// For how long a command is good.
+fn lifetime(command: &Command) -> Duration {
+    command.not_after.duration_since(command.issued_at).try_into().unwrap_or_default()
 }
 
 fn moves_valve(action: &Action) -> bool {

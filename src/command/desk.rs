@@ -9,6 +9,7 @@ use weir_wire::{CommandState, Observed, Reason};
 
 use super::clerk::Start;
 use super::config::Rules;
+use super::journal::Position;
 use crate::line::Exchanged;
 
 /// A handle to the clerk. Cheap to clone.
@@ -37,7 +38,7 @@ pub(super) enum Ask {
     /// From where a topic is read.
     Positions { topic: String, reply: oneshot::Sender<Positions> },
     /// A topic is read from here on, whatever lies before.
-    Begin { topic: String, offsets: Vec<(i32, i64)>, reply: oneshot::Sender<bool> },
+    Begin { topic: String, positions: Vec<(i32, Position)>, reply: oneshot::Sender<bool> },
     /// Other keys, other rules.
     Change { rules: Rules },
     /// A second has passed.
@@ -51,14 +52,14 @@ pub(super) enum Ask {
 pub enum Origin {
     /// The control socket.
     Local,
-    /// A topic; it is read from `next` on once this message has been dealt with.
+    /// A topic; it is read from `position` on once this message has been dealt with.
     Topic {
         /// The topic.
         topic: String,
         /// The partition.
         partition: i32,
-        /// The offset behind the message.
-        next: i64,
+        /// Behind the message.
+        position: Position,
     },
 }
 
@@ -67,8 +68,8 @@ pub enum Origin {
 pub(super) enum Positions {
     /// Behind what is there now: nothing of it is meant for this gateway, or it is not known what was carried out.
     End,
-    /// From these offsets; partitions that are not named, from their beginning.
-    From(Vec<(i32, i64)>),
+    /// From here; partitions that are not named, from their beginning.
+    From(Vec<(i32, Position)>),
 }
 
 /// What became of a message that was handed in.

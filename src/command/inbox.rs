@@ -10,12 +10,12 @@
 //! | a new gateway, or a journal that was damaged | behind what is there now |
 //! | a partition with a position | there |
 //! | a partition that was added | its beginning |
-//! | a position that the topic does not have (it was made anew or shortened) | a day back |
+//! | a position that the topic does not have, or behind another message than the last that was read (it was made anew or shortened) | a day back |
 //!
-//! What this does not see: a topic that was made anew and has grown beyond the old position since. It is then read from
-//! the old position on.
+//! The message before a position is read once more, to know the topic again by its timestamp. Where it is gone, because its
+//! time was over or it was compacted away, the position is taken as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +30,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime;
 
 use super::desk::{Ask, Desk, Origin, Positions, Reception};
+use super::journal::Position;
 use crate::clock;
 use crate::limits::{
     COMMAND_BYTES_MAX, INBOX_ASK_MAX, INBOX_LOOK_BACK, INBOX_PARTITIONS_EVERY, INBOX_POLL_MAX,
@@ -158,6 +159,15 @@ impl Inbox {
     }
 }
 
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The last messages that were read, by partition.
+type Known = HashMap<i32, Position>;
+
 struct Reader {
     consumer: BaseConsumer<Context>,
     topic: String,
@@ -201,7 +211,7 @@ impl Reader {
     /// Reads until the partitions are to be looked at again.
     fn read(&self) -> Result<(), Trouble> {
         let partitions = self.partitions()?;
-        let assignment = self.assignment(&partitions)?;
+        let (assignment, mut known) = self.assignment(&partitions)?;
         self.consumer.assign(&assignment)?;
         let until = clock::now() + INBOX_PARTITIONS_EVERY;
         while !self.is_stopping() {
@@ -209,11 +219,14 @@ impl Reader {
             match self.consumer.poll(INBOX_POLL_MAX) {
                 None => {}
                 Some(Ok(message)) => {
-                    let origin = Origin::Topic {
-                        topic: self.topic.clone(),
-                        partition: message.partition(),
-                        next: message.offset() + 1,
-                    };
+                    let (partition, next) = (message.partition(), message.offset() + 1);
+                    let position = Position { next, last_ms: message.timestamp().to_millis() };
+                    match known.remove(&partition) {
+                        Some(last) if last == position => continue,
+                        Some(last) if last.next == next => return self.begin_anew(partition, last),
+                        _ => {}
+                    }
+                    let origin = Origin::Topic { topic: self.topic.clone(), partition, position };
                     if !self.hand_in(message.payload().unwrap_or_default(), &origin) {
                         return Ok(());
                     }
@@ -264,61 +277,71 @@ impl Reader {
         if partitions.is_empty() { Err(Trouble::NoTopic) } else { Ok(partitions) }
     }
 
-    fn assignment(&self, partitions: &[i32]) -> Result<TopicPartitionList, Trouble> {
+    /// From where each partition is read, and the messages among them that were read before.
+    fn assignment(&self, partitions: &[i32]) -> Result<(TopicPartitionList, Known), Trouble> {
         let topic = self.topic.clone();
         let asked = self.desk.ask(|reply| Ask::Positions { topic, reply });
-        let known = self.runtime.block_on(asked).ok_or(Trouble::Journal)?;
-        let mut offsets = Vec::new();
+        let kept = self.runtime.block_on(asked).ok_or(Trouble::Journal)?;
+        let mut positions = Vec::new();
+        let (mut assignment, mut known) = (TopicPartitionList::new(), Known::new());
         for partition in partitions {
             self.pulse.beat();
             let (low, high) = self.consumer.fetch_watermarks(&self.topic, *partition, INBOX_ASK_MAX)?;
-            let offset = match &known {
-                Positions::End => high,
-                Positions::From(known) => match known.iter().find(|(id, _)| id == partition) {
-                    None => low,
-                    Some((_, at)) if (low..=high).contains(at) => *at,
-                    Some((_, at)) => {
-                        let offset = self.a_day_back(*partition)?.unwrap_or(low).clamp(low, high);
-                        let topic = &self.topic;
-                        tracing::warn!(
-                            topic,
-                            partition,
-                            was = at,
-                            now = offset,
-                            "the topic was made anew or shortened"
-                        );
-                        offset
-                    }
+            let position = match &kept {
+                Positions::End => Position::at(high),
+                Positions::From(kept) => match kept.iter().find(|(id, _)| id == partition) {
+                    None => Position::at(low),
+                    Some((_, position)) if (low..=high).contains(&position.next) => *position,
+                    Some((_, position)) => self.a_day_back(*partition, *position)?,
                 },
             };
-            offsets.push((*partition, offset));
+            positions.push((*partition, position));
+            let knows_last = position.last_ms.is_some() && position.next > low;
+            if knows_last {
+                known.insert(*partition, position);
+            }
+            let from = Offset::Offset(position.next - i64::from(knows_last));
+            assignment.add_partition_offset(&self.topic, *partition, from)?;
         }
         // Before the first message: a new gateway that stops here must not read later what it passes over now.
-        let (topic, settled) = (self.topic.clone(), offsets.clone());
-        let begin = self.desk.ask(|reply| Ask::Begin { topic, offsets: settled, reply });
-        if !self.runtime.block_on(begin).unwrap_or(false) {
-            return Err(Trouble::Journal);
-        }
-        let mut assignment = TopicPartitionList::new();
-        for (partition, offset) in offsets {
-            assignment.add_partition_offset(&self.topic, partition, Offset::Offset(offset))?;
-        }
-        Ok(assignment)
+        self.begin(positions)?;
+        Ok((assignment, known))
     }
 
-    /// The first message of the last day, if there is one.
-    fn a_day_back(&self, partition: i32) -> Result<Option<i64>, Trouble> {
+    fn begin(&self, positions: Vec<(i32, Position)>) -> Result<(), Trouble> {
+        let topic = self.topic.clone();
+        let begin = self.desk.ask(|reply| Ask::Begin { topic, positions, reply });
+        if self.runtime.block_on(begin).unwrap_or(false) { Ok(()) } else { Err(Trouble::Journal) }
+    }
+
+    /// Another message stands where the last one was read: the partition is assigned anew, from a day back.
+    fn begin_anew(&self, partition: i32, was: Position) -> Result<(), Trouble> {
+        let position = self.a_day_back(partition, was)?;
+        self.begin(vec![(partition, position)])
+    }
+
+    /// The first message of the last day.
+    fn a_day_back(&self, partition: i32, was: Position) -> Result<Position, Trouble> {
+        let (low, high) = self.consumer.fetch_watermarks(&self.topic, partition, INBOX_ASK_MAX)?;
         let since = clock::wall().checked_sub(INBOX_LOOK_BACK).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let mut wanted = TopicPartitionList::new();
         wanted.add_partition_offset(&self.topic, partition, Offset::Offset(since.as_millisecond().max(0)))?;
         let found = self.consumer.offsets_for_times(wanted, INBOX_ASK_MAX)?;
-        let offset = found.find_partition(&self.topic, partition).map(|found| found.offset());
-        Ok(match offset {
-            Some(Offset::Offset(offset)) => Some(offset),
+        let offset = match found.find_partition(&self.topic, partition).map(|found| found.offset()) {
+            Some(Offset::Offset(offset)) => offset.clamp(low, high),
             // All that is there is older.
-            Some(Offset::End) => Some(i64::MAX),
-            _ => None,
-        })
+            Some(Offset::End) => high,
+            _ => low,
+        };
+        let topic = &self.topic;
+        tracing::warn!(
+            topic,
+            partition,
+            was = was.next,
+            now = offset,
+            "the topic was made anew or shortened"
+        );
+        Ok(Position::at(offset))
     }
 
     fn is_stopping(&self) -> bool {

@@ -23,8 +23,8 @@
 //! 2. Nothing unauthenticated moves a valve: [`verify`], [`authorise`], at arrival and again before the start.
 //! 3. Every command that was proven to come from a known key ends in exactly one final outcome, and that outcome is the
 //!    same however often it is told.
-//! 4. What proves nothing about its sender costs a count and no more: no outcome, no flash beyond one line a second, no
-//!    place in memory.
+//! 4. What proves nothing about its sender costs a count and no more: no outcome, no flash beyond two lines in twenty
+//!    seconds, no place in memory.
 //! 5. Off until configured.
 //!
 //! # Limits
@@ -58,7 +58,7 @@ use std::collections::HashMap;
 use jiff::tz::TimeZone;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot};
-use weir_wire::Command;
+use weir_wire::{Command, CommandState, Reason};
 
 pub use config::{Config, Rules};
 pub use desk::{Desk, Origin, Reception};
@@ -88,9 +88,6 @@ pub enum StartError {
     /// The journal.
     #[error("journal of commands: {0}")]
     Journal(#[from] journal::OpenError),
-    /// The inbox.
-    #[error("inbox of commands: {0}")]
-    Inbox(#[from] inbox::StartError),
     /// No thread.
     #[error("thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -127,15 +124,16 @@ pub fn start(
     };
     let stop_switch = StopSwitch::in_directory(&config.directory);
     let clerk = Clerk::new(config.gateway, config.rules, journal, stop_switch, teller, crew);
+    // Without it commands are still handed in on the spot.
+    let inbox = inbox.map(|config| inbox::start(config, desk.clone())).transpose().unwrap_or_else(|error| {
+        tracing::error!(%error, "no commands are read from Kafka until the next start");
+        None
+    });
     let pulse = Pulse::new("clerk of commands");
     let beating = pulse.clone();
     std::thread::Builder::new().name("clerk".into()).spawn(move || serve(clerk, &mut asked, &beating))?;
     tokio::spawn(tick(desk.clone()));
     let mut pulses = vec![pulse];
-    let inbox = match inbox {
-        Some(config) => Some(inbox::start(config, desk.clone())?),
-        None => None,
-    };
     pulses.extend(inbox.as_ref().map(inbox::Inbox::pulse));
     Ok(Handle { desk, inbox, pulses })
 }
@@ -189,11 +187,11 @@ fn serve<C: Crew>(mut clerk: Clerk<C>, asked: &mut mpsc::Receiver<Ask>, pulse: &
             Ask::DamageTold => clerk.damage_told(),
             Ask::Challenge { reply } => answer(reply, clerk.challenge()),
             Ask::Positions { topic, reply } => answer(reply, clerk.positions(&topic)),
-            Ask::Begin { topic, offsets, reply } => answer(reply, clerk.begin(&topic, &offsets)),
+            Ask::Begin { topic, positions, reply } => answer(reply, clerk.begin(&topic, &positions)),
             Ask::Change { rules } => clerk.change(rules),
             Ask::Tick => clerk.tick(),
             Ask::Close { reply } => {
-                clerk.tick();
+                clerk.close();
                 return answer(reply, ());
             }
         }
@@ -232,24 +230,28 @@ impl Lines {
         let line = self.lines.get(line)?.clone();
         Some(Site { line, expected: expected.clone(), zone: self.zone.clone(), desk: self.desk.clone() })
     }
+
+    /// Meters and lines are of one configuration, and a command must not stay open should they differ.
+    fn no_line(&self, id: String, state: CommandState, reason: Reason) {
+        let desk = self.desk.clone();
+        let detail = "the meter's line is not there".to_owned();
+        let end = desk::End { state, reason: Some(reason), detail, observed: None };
+        drop(self.runtime.spawn(async move { desk.finish(&id, end).await }));
+    }
 }
 
 impl Crew for Lines {
     fn carry_out(&self, command: Command, deadline: Deadline) {
         match self.site(&command.meter) {
             Some(site) => drop(self.runtime.spawn(site.carry_out(command, deadline))),
-            None => {
-                tracing::error!(command = command.id, meter = command.meter, "the meter's line is not there")
-            }
+            None => self.no_line(command.id, CommandState::Rejected, Reason::UnknownMeter),
         }
     }
 
     fn recover(&self, command: Command) {
         match self.site(&command.meter) {
             Some(site) => drop(self.runtime.spawn(site.recover(command))),
-            None => {
-                tracing::error!(command = command.id, meter = command.meter, "the meter's line is not there")
-            }
+            None => self.no_line(command.id, CommandState::Unknown, Reason::Interrupted),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Counts of what proves nothing about its sender: anybody could flood outcomes, so there are only counts of them.
 //!
-//! They are journalled with the topic's position once a second, and told in one `commands-refused` event a minute.
+//! They are journalled with the topic's position, and told in one `commands-refused` event a minute.
 
 use std::collections::BTreeMap;
 

@@ -104,13 +104,11 @@ pub enum Cause {
     BadSignature,
     /// The key has signed it, and has expired.
     KeyExpired,
-    /// Commands are not configured; for who hears one all the same.
-    Off,
 }
 
 impl Cause {
     /// All of them, in the order in which an event lists them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Malformed,
         Self::TooLong,
         Self::NotUtf8,
@@ -118,7 +116,6 @@ impl Cause {
         Self::UnknownKey,
         Self::BadSignature,
         Self::KeyExpired,
-        Self::Off,
     ];
 
     /// The word in the `commands-refused` event.
@@ -131,7 +128,6 @@ impl Cause {
             Self::UnknownKey => "unknown-key",
             Self::BadSignature => "bad-signature",
             Self::KeyExpired => "key-expired",
-            Self::Off => "off",
         }
     }
 }

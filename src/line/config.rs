@@ -92,3 +92,24 @@ pub struct Meter {
     /// Waited before the first request of a poll, for meters that have to wake up or converters that have to turn round.
     pub request_delay: Duration,
 }
+
+impl Meter {
+    /// A meter without any wish of its own: slots at the full `every`, the driver's waits, 2400 Bd 8E1.
+    pub fn new(id: impl Into<String>, driver: Box<dyn Driver>, every: Duration) -> Self {
+        Self {
+            id: id.into(),
+            driver,
+            serial: Serial::DEFAULT,
+            every,
+            offset: Duration::ZERO,
+            reads_per_day_max: None,
+            answer_window: None,
+            late_window: None,
+            expected_number: None,
+            selection: None,
+            register_digits: None,
+            silence: None,
+            request_delay: Duration::ZERO,
+        }
+    }
+}

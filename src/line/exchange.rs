@@ -22,7 +22,7 @@ use super::config;
 use super::config::Rs485;
 use super::port::Port;
 use super::trace::{FrameKind, Tap};
-use super::visit::Waiters;
+use super::visit::YieldsTo;
 use crate::clock::{Alarm, Moment, now};
 use crate::limits::{
     FRAME_BYTES_MAX, LINE_TURN, PAUSE_IN_FRAME, REPEATS_MAX, REQUEST_BYTES_HEARD_MAX, SILENCE_WAIT_MAX,
@@ -232,7 +232,7 @@ pub(super) struct Exchange<'a> {
     manner: Manner,
     stopping: &'a watch::Receiver<bool>,
     /// Whose turn it is as soon as no exchange is under way; `None` for those who yield to nobody.
-    pub(super) yields_to: Option<Waiters>,
+    pub(super) yields_to: Option<YieldsTo>,
     /// It has yielded: what the driver makes of that is not the meter's fault.
     pub(super) yielded: bool,
     begun: bool,
@@ -309,7 +309,7 @@ impl<'a> Exchange<'a> {
 
     /// Between two requests of a poll, a repeat included.
     fn yield_if_wanted(&mut self) -> Result<(), Fault> {
-        self.yielded = self.yields_to.as_ref().is_some_and(Waiters::any);
+        self.yielded = self.yields_to.as_ref().is_some_and(YieldsTo::any);
         if self.yielded {
             return Err(Fault::LineDown { why: "yields to a visit".into() });
         }

@@ -137,7 +137,7 @@ impl Handle {
         let permit = Arc::clone(&self.visit_permits).try_acquire_owned().map_err(|_| VisitError::Busy)?;
         let (reply, answer) = oneshot::channel();
         let visit = Box::new(VisitReturning { visit, reply: Some(reply) });
-        let request = VisitRequest { meter, visit, waiting: self.waiters.wait(), _permit: permit };
+        let request = VisitRequest { meter, visit, waiting: Some(self.waiters.wait()), _permit: permit };
         self.requests.send(Request::Visit(request)).await.map_err(|_| VisitError::Stopped)?;
         answer.await.unwrap_or(Err(VisitError::Stopped))
     }

@@ -13,6 +13,7 @@ use super::reading::{Origin, reading};
 use super::register::Lower;
 use super::status::{LastFault, LastReading};
 use super::task::{Connection, Station, Task};
+use super::visit::YieldsTo;
 use crate::clock::{self, Moment};
 use crate::limits::LINE_STOP_MAX;
 
@@ -59,6 +60,7 @@ impl Task {
 
     /// Lets the driver read its meter. `None` when the line is not up.
     async fn ask(&mut self, pick: &Pick<ReadRequest>, repeats: u32) -> Option<Done> {
+        let parked_until = self.park_visits();
         let Connection::Up { wire, .. } = &mut self.connection else { return None };
         let Station { driver, manner, status, .. } = self.stations.get_mut(pick.meter)?;
         if let Some(tap) = wire.tap.as_mut().filter(|tap| tap.is_watched()) {
@@ -75,7 +77,7 @@ impl Task {
         };
         let mut exchange =
             Exchange::new(wire, super::exchange::Manner { repeats, ..manner.clone() }, &self.stopping);
-        exchange.yields_to = Some(self.waiters.clone());
+        exchange.yields_to = Some(YieldsTo { waiters: self.waiters.clone(), parked_until });
         let result = tokio::select! {
             biased;
             result = driver.read(&mut exchange) => result,

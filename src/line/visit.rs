@@ -165,8 +165,8 @@ impl Line for Recorder<'_> {
 pub(super) struct VisitRequest {
     pub(super) meter: usize,
     pub(super) visit: Box<dyn AnyVisit>,
-    /// Counts among those that wait.
-    pub(super) waiting: Waiting,
+    /// Counts among those that polls make room for; `None` once it waits for its meter's late window.
+    pub(super) waiting: Option<Waiting>,
     /// Held until the visit is over, which bounds how many there are.
     pub(super) _permit: OwnedSemaphorePermit,
 }
@@ -185,6 +185,20 @@ impl Waiters {
     /// Whether there is one.
     pub(super) fn any(&self) -> bool {
         self.0.load(Ordering::Acquire) > 0
+    }
+}
+
+/// Whom a poll makes room for between two of its exchanges.
+pub(super) struct YieldsTo {
+    pub(super) waiters: Waiters,
+    /// When the first of the visits may be made whose meters rest.
+    pub(super) parked_until: Option<Moment>,
+}
+
+impl YieldsTo {
+    /// Whether there is a visit that may be made now.
+    pub(super) fn any(&self) -> bool {
+        self.waiters.any() || self.parked_until.is_some_and(|at| at <= clock::now())
     }
 }
 
@@ -292,6 +306,13 @@ impl Task {
     pub(super) fn next_visit(&mut self, now: Moment) -> Option<VisitRequest> {
         let at = self.visits.iter().position(|visit| self.queue.rests_until(visit.meter) <= now)?;
         self.visits.remove(at)
+    }
+
+    /// A poll begins, and the visits that wait wait for their meters: no poll makes room for them before the moment that
+    /// this gives.
+    pub(super) fn park_visits(&mut self) -> Option<Moment> {
+        self.visits.iter_mut().for_each(|visit| visit.waiting = None);
+        self.next_visit_at()
     }
 
     /// When the next visit may be made, if one waits.

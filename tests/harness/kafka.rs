@@ -12,11 +12,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
 use rdkafka::metadata::Metadata;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rustix::process::Signal;
 
 use super::deadline::wait_for;
@@ -139,12 +140,40 @@ impl Kafka {
         for (key, value) in settings {
             topic = topic.set(key, value);
         }
-        let admin: AdminClient<DefaultClientContext> = self.client_config().create().unwrap();
-        let options = AdminOptions::new().operation_timeout(Some(ASK_TIME));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let made = runtime.block_on(admin.create_topics([&topic], &options)).unwrap();
+        let made = self.administer(async |admin, options| admin.create_topics([&topic], options).await);
         assert!(made.iter().all(Result::is_ok), "topic {name} was not created: {made:?}");
         self.wait_for_leaders();
+    }
+
+    /// Deletes it with all that is in it.
+    pub(crate) fn delete_topic(&self, name: &str) {
+        let gone = self.administer(async |admin, options| admin.delete_topics(&[name], options).await);
+        assert!(gone.iter().all(Result::is_ok), "topic {name} was not deleted: {gone:?}");
+    }
+
+    /// Adds partitions, until there are so many.
+    pub(crate) fn add_partitions(&self, name: &str, count: usize) {
+        let more = NewPartitions::new(name, count);
+        let made = self.administer(async |admin, options| admin.create_partitions([&more], options).await);
+        assert!(made.iter().all(Result::is_ok), "{name} got no partitions: {made:?}");
+        self.wait_for_leaders();
+    }
+
+    /// Deletes the messages of a partition before this offset.
+    pub(crate) fn delete_records(&self, name: &str, partition: i32, before: i64) {
+        let mut until = TopicPartitionList::new();
+        until.add_partition_offset(name, partition, Offset::Offset(before)).unwrap();
+        self.administer(async |admin, options| admin.delete_records(&until, options).await);
+    }
+
+    fn administer<T>(
+        &self,
+        ask: impl AsyncFnOnce(&AdminClient<DefaultClientContext>, &AdminOptions) -> KafkaResult<T>,
+    ) -> T {
+        let admin = self.client_config().create().unwrap();
+        let options = AdminOptions::new().operation_timeout(Some(ASK_TIME));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(ask(&admin, &options)).unwrap()
     }
 
     /// librdkafka's settings that every client of this node needs.

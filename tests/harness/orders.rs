@@ -4,12 +4,18 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
+use weir_simulator::MeterConfig;
 
-use super::deadline::wait_for;
+use super::deadline::{wait_for, wait_until};
+use super::fleet::{Fleet, Street};
 use super::ledger::GATEWAY;
 use super::process::next_number;
-use super::weir::{Weir, weir_command};
+use super::weir::{Weir, settings, weir_command};
+
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A key that may do everything, and where it lies.
 #[derive(Debug)]
@@ -128,4 +134,84 @@ pub(crate) fn quick_valves(folder: &Path) {
     let xintai = xintai.replace("settle_ms = 30000", "settle_ms = 4000\ntravel_ms = 200");
     std::fs::write(folder.join("quick-cjt188.toml"), cjt188).unwrap();
     std::fs::write(folder.join("quick-xintai.toml"), xintai).unwrap();
+}
+
+/// CJ/T 188 meters with valves on `room`, a Modbus one on `plant`. Each takes half a second from end to end.
+pub(crate) fn valves(seed: u64) -> Fleet {
+    let slow = "every = \"1m\"\nadapter_allowance = \"500ms\"\nrepeats = 1\n";
+    let mut room = Street::cjt188("room", 10).key(slow);
+    let mut plant = Street::modbus("plant", 3).key(slow);
+    // The third model has the valve.
+    plant.simulated.meters.drain(..2);
+    for meter in room.simulated.meters.iter_mut().chain(&mut plant.simulated.meters) {
+        meter.valve_travel_ms = Some(500);
+    }
+    room.simulated.meters.iter_mut().for_each(|meter: &mut MeterConfig| meter.model = Some("cold".into()));
+    Fleet::start(seed, [room, plant])
+}
+
+pub(crate) fn gateway(fleet: &Fleet, signer: &Signer, bootstrap: &str, topics: &str, commands: &str) -> Weir {
+    let mut weir = Weir::prepare(|folder| {
+        quick_valves(folder);
+        let lines = fleet
+            .config()
+            .replace(
+                "profile = \"xintai-valve\"",
+                "profile = \"quick-xintai.toml\"\nidentity_check = \"none\"",
+            )
+            .replace("driver = \"cjt188\"\n", "driver = \"cjt188\"\nprofile = \"quick-cjt188.toml\"\n");
+        format!("{}\n{}\n{lines}", settings(folder, bootstrap, topics), signer.config(commands))
+    });
+    weir.start();
+    weir.wait_ready(PATIENCE);
+    weir
+}
+
+/// One whose broker is not there: commands are handed in on the spot.
+pub(crate) fn alone(fleet: &Fleet, signer: &Signer) -> Weir {
+    gateway(fleet, signer, "127.0.0.1:9", "", "weir.commands")
+}
+
+/// Puts messages into the command topic, as a console does.
+pub(crate) struct Console {
+    producer: BaseProducer,
+    topic: String,
+}
+
+impl Console {
+    pub(crate) fn new(bootstrap: &str, topic: &str) -> Self {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", bootstrap).set("queue.buffering.max.messages", "200000");
+        Self { producer: config.create().unwrap(), topic: topic.into() }
+    }
+
+    pub(crate) fn send(&self, meter: &str, message: &str) {
+        self.producer.send(BaseRecord::to(&self.topic).key(meter).payload(message)).unwrap();
+    }
+
+    pub(crate) fn send_to(&self, partition: i32, message: &str) {
+        let record = BaseRecord::<(), _>::to(&self.topic).partition(partition).payload(message);
+        self.producer.send(record).unwrap();
+    }
+
+    pub(crate) fn flush(&self) {
+        self.producer.flush(PATIENCE).unwrap();
+    }
+}
+
+/// All states of a command that have arrived, once its end has.
+pub(crate) fn wait_told(read: impl Fn() -> Vec<Value>, id: &str) -> Vec<String> {
+    wait_for(&format!("the end of {id} to arrive"), PATIENCE, || {
+        let outcomes = read();
+        let is_over = outcomes.iter().any(|outcome| outcome["command"] == id && outcome["final"] == true);
+        is_over.then(|| states_of(&outcomes, id))
+    })
+}
+
+/// Waits until the daemon has settled from where it reads the topic.
+pub(crate) fn wait_inbox(weir: &Weir) {
+    wait_until("the inbox to have begun", PATIENCE, || {
+        let journal = weir.folder().join("state/commands/journal.jsonl");
+        std::fs::read_to_string(journal).is_ok_and(|text| text.contains("\"positions\":{\"topic\""))
+    });
 }

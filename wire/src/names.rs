@@ -260,7 +260,8 @@ words! {
 }
 
 words! {
-    /// Why a message on the command topic was counted and nothing else: it proves nothing about its sender.
+    /// Why a message on the command topic was counted and nothing else: it proves nothing about its sender, or what it
+    /// says was answered before, or is one of too many.
     RefusalCause {
         1 Malformed "malformed",
         2 UnknownKey "unknown-key",
@@ -274,6 +275,7 @@ words! {
         10 Full "full",
         11 Repeated "repeated",
         12 Duplicate "duplicate",
+        13 WrongGateway "wrong-gateway",
     }
 }
 

@@ -3,7 +3,7 @@
 //! A command has several, one for each state that it comes through, and exactly one that is final.
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use serde::{Deserialize, Serialize};
 
 use crate::{Action, Clock, CommandState, Reason, TariffStep, Valve};
@@ -52,6 +52,9 @@ pub struct Observed {
     /// The steps of its tariff.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tariff: Option<Vec<TariffStep>>,
+    /// The local day from which that tariff counts, where the meter tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tariff_from: Option<Date>,
     /// The serial number with which it answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,

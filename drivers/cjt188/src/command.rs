@@ -98,7 +98,8 @@ impl Cjt188 {
             }
             (Order::Valve(_) | Order::Clock(_), _) => {
                 let Answer { identity, meter_time, status, .. } = self.read_either(line).await?;
-                Ok(Observed { valve: status.valve, meter_time, tariff: None, number: identity.number })
+                let (valve, number) = (status.valve, identity.number);
+                Ok(Observed { valve, meter_time, number, ..Observed::default() })
             }
         }
     }

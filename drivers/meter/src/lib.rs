@@ -92,8 +92,8 @@ pub trait Driver: Send {
         Ok(Observed {
             valve: answer.status.valve,
             meter_time: answer.meter_time,
-            tariff: None,
             number: answer.identity.number,
+            ..Observed::default()
         })
     }
 }

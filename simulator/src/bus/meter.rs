@@ -220,14 +220,18 @@ impl Meter {
             Slave::Cjt188(slave) => slave.hear(frame, &snapshot),
             Slave::Dlt645(slave) => slave.hear(frame, &snapshot),
         };
-        // Before the answer goes out: who has read it can look it up.
-        self.control.set_obeyed(match &self.slave {
+        let obeyed = match &self.slave {
             Slave::Mbus(slave) => slave.obeyed,
             Slave::Modbus(slave) => slave.obeyed,
             Slave::Cjt188(slave) => slave.obeyed,
             Slave::Dlt645(slave) => slave.obeyed,
-        });
-        let answer = answer.filter(|_| !has(Fault::Mute))?;
+        };
+        let is_lost = has(Fault::Mute)
+            || (has(Fault::OrdersUnanswered) && obeyed != self.control.obeyed())
+            || (has(Fault::MuteOnceOrdered) && obeyed != Obeyed::default());
+        // Before the answer goes out: who has read it can look it up.
+        self.control.set_obeyed(obeyed);
+        let answer = answer.filter(|_| !is_lost)?;
         let spoilt = faults.iter().copied().find(|fault| fault.spoils());
         let said = self.account_for(&answer, spoilt);
         let bytes = spoil::spoil(answer.bytes, &faults, self.protocol(), self.framing, &mut self.random);

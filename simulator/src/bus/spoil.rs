@@ -48,6 +48,8 @@ pub(super) fn spoil(
         | Fault::Slow
         | Fault::Echo
         | Fault::Mute
+        | Fault::OrdersUnanswered
+        | Fault::MuteOnceOrdered
         | Fault::Swapped
         | Fault::StuckValve
         | Fault::ValveFault

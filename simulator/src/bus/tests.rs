@@ -299,10 +299,15 @@ fn a_register_rolls_over_once_for_each_time_the_fault_is_set() {
     assert_eq!(say(&mut bus), "999999.99");
 }
 
+/// Closes the valve of the third meter.
+fn closing() -> Vec<u8> {
+    let body = [0x68, 0x10, 0x44, 0x33, 0x22, 0x11, 0x00, 0x33, 0x78, 0x04, 0x04, 0xA0, 0x17, 0x01, 0x99];
+    [&body[..], &[crate::mbus::checksum(&body), 0x16]].concat()
+}
+
 #[test]
 fn an_order_whose_answer_is_lost_is_obeyed_all_the_same() {
-    let body = [0x68, 0x10, 0x44, 0x33, 0x22, 0x11, 0x00, 0x33, 0x78, 0x04, 0x04, 0xA0, 0x17, 0x01, 0x99];
-    let close = [&body[..], &[crate::mbus::checksum(&body), 0x16]].concat();
+    let close = closing();
     for (fault, obeyed) in
         [(Fault::Mute, 1), (Fault::Truncated, 1), (Fault::StuckValve, 1), (Fault::Silent, 0)]
     {
@@ -310,6 +315,19 @@ fn an_order_whose_answer_is_lost_is_obeyed_all_the_same() {
         let replies = bus.hear(Protocol::Cjt188, &close, noon(), None);
         assert_eq!(replies.is_empty(), matches!(fault, Fault::Mute | Fault::Silent), "{fault:?}");
         assert_eq!(bus.meters()[2].control().obeyed().valve, obeyed, "{fault:?}");
+    }
+}
+
+#[test]
+fn a_meter_that_loses_its_answer_to_an_order_answers_what_else_it_is_asked_unless_it_is_mute_from_then_on() {
+    let read = requests()[2];
+    for (fault, answers_after) in [(Fault::OrdersUnanswered, true), (Fault::MuteOnceOrdered, false)] {
+        let mut bus = faulty(Some(fault));
+        let mut answers = |request: &[u8]| !bus.hear(Protocol::Cjt188, request, noon(), None).is_empty();
+        assert!(answers(read.1), "{fault:?}");
+        assert!(!answers(&closing()), "{fault:?}");
+        assert_eq!(answers(read.1), answers_after, "{fault:?}");
+        assert_eq!(bus.meters()[2].control().obeyed().valve, 1, "{fault:?}");
     }
 }
 

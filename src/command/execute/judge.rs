@@ -1,8 +1,8 @@
 //! What a meter's answer says about an order: pure, and the same after a write as after a crash.
 
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use weir_meter::{Order, ValveOrder};
-use weir_wire::{Observed, TariffStep, Valve};
+use weir_wire::{Observed, Tariff, TariffStep, Valve};
 
 use crate::limits::COMMAND_CLOCK_OFF_MAX;
 
@@ -25,7 +25,7 @@ pub(super) fn judge(order: &Order, observed: &Observed, now: DateTime) -> Seen {
         Order::Valve(order) => valve(*order, observed.valve.as_ref()),
         Order::Tariff(tariff) => match &observed.tariff {
             None => Seen::Nothing,
-            Some(steps) if same(steps, &tariff.steps) => Seen::Done,
+            Some(steps) if is_same(steps, observed.tariff_from, tariff) => Seen::Done,
             Some(_) => Seen::NotYet,
         },
         Order::Clock(_) => match observed.meter_time {
@@ -45,9 +45,12 @@ fn valve(order: ValveOrder, valve: Option<&Valve>) -> Seen {
     }
 }
 
-/// Numbers are compared by their worth: `3.5` is `3.50`.
-fn same(shown: &[TariffStep], ordered: &[TariffStep]) -> bool {
-    shown == ordered
+/// Numbers are compared by their worth: `3.5` is `3.50`. A day that the meter does not tell is for [`Course::unseen`] to
+/// say.
+///
+/// [`Course::unseen`]: weir_meter::Course::unseen
+fn is_same(steps: &[TariffStep], from: Option<Date>, ordered: &Tariff) -> bool {
+    steps == ordered.steps && from.is_none_or(|from| from == ordered.effective_from)
 }
 
 fn is_near(shown: DateTime, now: DateTime) -> bool {
@@ -58,7 +61,6 @@ fn is_near(shown: DateTime, now: DateTime) -> bool {
 mod tests {
     use super::*;
     use jiff::civil::{date, datetime};
-    use weir_wire::Tariff;
 
     fn shows(valve: Valve) -> Observed {
         Observed { valve: Some(valve), ..Observed::default() }
@@ -94,6 +96,9 @@ mod tests {
         assert_eq!(judge(&order, &shown(vec![step("0", "3.45"), step("220", "4.81")]), now), Seen::NotYet);
         assert_eq!(judge(&order, &shown(ordered[..1].to_vec()), now), Seen::NotYet);
         assert_eq!(judge(&order, &Observed::default(), now), Seen::Nothing);
+        let from = |day| Observed { tariff_from: Some(day), ..shown(ordered.clone()) };
+        assert_eq!(judge(&order, &from(date(2027, 1, 1)), now), Seen::Done);
+        assert_eq!(judge(&order, &from(date(2027, 2, 1)), now), Seen::NotYet, "of another day");
     }
 
     #[test]

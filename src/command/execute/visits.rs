@@ -129,8 +129,8 @@ pub(super) fn observed(answer: &Answer) -> Observed {
     Observed {
         valve: answer.status.valve.clone(),
         meter_time: answer.meter_time,
-        tariff: None,
         number: answer.identity.number.clone(),
+        ..Observed::default()
     }
 }
 

@@ -130,13 +130,31 @@ pub enum Entry {
     Positions {
         /// The topic.
         topic: String,
-        /// Partitions, each with the next offset.
-        partitions: Vec<(i32, i64)>,
+        /// By partition.
+        partitions: Vec<(i32, Position)>,
     },
     /// The clock can be trusted for the first time since the journal was begun.
     ClockTrusted,
     /// That the journal was damaged is in the outbox.
     DamageTold,
+}
+
+/// How far a partition has been dealt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// The offset to go on from.
+    pub next: i64,
+    /// The broker's timestamp of the message before, in milliseconds: by it the topic is known again. `None` where no
+    /// message has been read since the position was set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_ms: Option<i64>,
+}
+
+impl Position {
+    /// From here, with nothing read before.
+    pub fn at(next: i64) -> Self {
+        Self { next, last_ms: None }
+    }
 }
 
 /// All that the lines before come to.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::entry::{Break, Digest, Line, decode};
@@ -183,6 +184,21 @@ pub(super) fn keep(directory: &Path, sequence: u64) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     }
+}
+
+/// Takes the second name from the current file that a rotation has left which got no further.
+pub(super) fn undo_keep(directory: &Path) -> io::Result<()> {
+    let current = match fs::metadata(directory.join(CURRENT)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        result => result?,
+    };
+    for path in older(directory)? {
+        let kept = fs::metadata(&path)?;
+        if (kept.dev(), kept.ino()) == (current.dev(), current.ino()) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts what was prepared in the place of the current file.

@@ -33,7 +33,7 @@ mod files;
 mod state;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -43,7 +43,7 @@ use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 pub use audit::{Audit, AuditError, audit, history, lines};
-pub use entry::{Break, Checkpoint, Digest, Entry, Line, Stamp, Why};
+pub use entry::{Break, Checkpoint, Digest, Entry, Line, Position, Stamp, Why};
 pub use state::{Open, Phase, Seen, State};
 
 use crate::limits::{JOURNAL_BYTES_MAX, JOURNAL_FILES_MAX};
@@ -135,6 +135,7 @@ impl Journal {
         };
         fs::create_dir_all(directory).map_err(io_error(directory))?;
         let lock = lock(directory)?;
+        files::undo_keep(directory).map_err(io_error(directory))?;
         let path = directory.join(CURRENT);
         let found = files::read(&path).map_err(io_error(&path))?;
         let older = files::older(directory).map_err(io_error(directory))?;

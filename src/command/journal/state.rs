@@ -11,7 +11,7 @@ use weir_wire::stored::Outcome;
 use weir_wire::{Action, Clock, Command, CommandState, Observed, Reason};
 
 use super::Damage;
-use super::entry::{Digest, Entry, Line, Stamp};
+use super::entry::{Digest, Entry, Line, Position, Stamp};
 use crate::limits::{CLOSINGS_MAX, SEEN_KEPT, SEEN_MAX};
 
 /// The commands, as far as they matter for what comes.
@@ -25,8 +25,8 @@ pub struct State {
     last_valve: BTreeMap<String, Timestamp>,
     /// When valves were closed, or were to be, of the last day.
     closings: VecDeque<Stamp>,
-    /// By topic and partition, the next offset.
-    positions: BTreeMap<String, BTreeMap<i32, i64>>,
+    /// By topic and partition.
+    positions: BTreeMap<String, BTreeMap<i32, Position>>,
     /// When the journal was begun, or begun anew after damage: what was issued before may have been carried out.
     began: Option<Stamp>,
     /// Damage that is not known to have been told.
@@ -263,6 +263,13 @@ impl State {
         self.seen.len()
     }
 
+    /// How many of them were for other gateways.
+    pub fn seen_of_others(&self) -> usize {
+        let is_other =
+            |seen: &&Seen| seen.said.first().is_some_and(|said| said.reason == Some(Reason::WrongGateway));
+        self.seen.values().filter(is_other).count()
+    }
+
     /// Whether a further id has no room.
     pub fn is_full(&self, stamp: Stamp) -> bool {
         self.seen.len() >= SEEN_MAX && self.forgettable(stamp).is_empty()
@@ -301,7 +308,7 @@ impl State {
     }
 
     /// From where the partitions of this topic are read; `None` when it was never read, or that is not known any more.
-    pub fn positions(&self, topic: &str) -> Option<Vec<(i32, i64)>> {
+    pub fn positions(&self, topic: &str) -> Option<Vec<(i32, Position)>> {
         self.positions.get(topic).map(|partitions| partitions.iter().map(|(id, at)| (*id, *at)).collect())
     }
 

@@ -12,12 +12,13 @@ use super::super::clerk::{Clerk, Crew, Start, stamp};
 use super::super::config::Rules;
 use super::super::desk::{End, Origin, Positions, Reception};
 use super::super::execute::Deadline;
-use super::super::journal::{Journal, Stamp};
+use super::super::journal::tests::failing;
+use super::super::journal::{Journal, Position, Stamp};
 use super::super::stop_switch::StopSwitch;
 use super::super::teller::{Tell, Teller};
 use super::*;
 use crate::clock;
-use crate::limits::COMMANDS_OPEN_MAX;
+use crate::limits::{COMMANDS_OPEN_MAX, SEEN_OF_OTHERS_MAX, TOPICS_JOURNALLED_EVERY};
 
 /// Who was sent out, and whether to carry out or to recover.
 type Sent = Arc<Mutex<Vec<(&'static str, String)>>>;
@@ -57,8 +58,12 @@ impl Office {
     }
 
     fn in_folder(folder: TempDir) -> Self {
+        let journal = Journal::open(folder.path(), stamp(&rules())).unwrap();
+        Self::with_journal(journal, folder)
+    }
+
+    fn with_journal(journal: Journal, folder: TempDir) -> Self {
         let rules = rules();
-        let journal = Journal::open(folder.path(), stamp(&rules)).unwrap();
         let (teller, told) = Teller::to_nobody();
         let crew = Nobody::default();
         let switch = StopSwitch::in_directory(folder.path());
@@ -306,19 +311,20 @@ fn positions_are_kept_behind_the_commands_they_stand_for() {
     clock_is(Clock::Synced);
     let mut office = Office::opened();
     assert_eq!(office.clerk.positions("t"), Positions::End, "a new gateway reads nothing old");
-    assert!(office.clerk.begin("t", &[(0, 40), (1, 7)]));
-    let from = |partition, next| Origin::Topic { topic: "t".into(), partition, next };
+    let positions = |first, second| vec![(0, Position::at(first)), (1, Position::at(second))];
+    assert!(office.clerk.begin("t", &positions(40, 7)));
+    let from = |partition, next| Origin::Topic { topic: "t".into(), partition, position: Position::at(next) };
     let jws = issued(1, "valve.close", "A-101", 5);
     office.clerk.take(jws.as_bytes(), &from(0, 41));
     office.clerk.take(b"rubbish", &from(1, 8));
     // Killed before the position was written: the command comes again, and is known.
     let mut office = office.restarted();
-    assert_eq!(office.clerk.positions("t"), Positions::From(vec![(0, 40), (1, 7)]));
+    assert_eq!(office.clerk.positions("t"), Positions::From(positions(40, 7)));
     let again = office.clerk.take(jws.as_bytes(), &from(0, 41));
     assert_eq!(again, Reception::Known { id: id(1), state: CommandState::Accepted });
-    office.clerk.tick();
+    office.clerk.close();
     let mut office = office.restarted();
-    assert_eq!(office.clerk.positions("t"), Positions::From(vec![(0, 41), (1, 7)]));
+    assert_eq!(office.clerk.positions("t"), Positions::From(positions(41, 7)));
 }
 
 #[test]
@@ -390,4 +396,168 @@ fn a_clock_that_is_trusted_by_configuration_is_unless_it_shows_what_is_past() {
     clock::set_floor(now() + jiff::SignedDuration::from_hours(24));
     let late = office.take(&issued(2, "valve.close", "A-101", 3));
     assert_eq!(rejected_for(&late), Some(Reason::ClockNotTrusted), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_costs_the_journal_two_lines_in_a_while_and_a_command_in_it_its_own() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    assert!(office.clerk.begin("t", &[(0, Position::at(0))]));
+    let path = office.folder.path().join("journal.jsonl");
+    let lines = || std::fs::read_to_string(&path).unwrap().lines().count();
+    let from = |next| Origin::Topic { topic: "t".into(), partition: 0, position: Position::at(next) };
+    let before = lines();
+    for second in 0..100 {
+        for n in 0..10 {
+            office.clerk.take(b"rubbish", &from(second * 10 + n + 1));
+        }
+        office.clerk.tick();
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    let intervals = 100 / usize::try_from(TOPICS_JOURNALLED_EVERY.as_secs()).unwrap();
+    assert_eq!(lines() - before, 2 * intervals);
+    office.clerk.take(issued(1, "valve.close", "A-101", 5).as_bytes(), &from(1001));
+    office.clerk.tick();
+    let mut office = office.restarted();
+    assert_eq!(office.clerk.positions("t"), Positions::From(vec![(0, Position::at(1001))]));
+    // An orderly stop leaves nothing to be read again.
+    office.clerk.take(b"rubbish", &from(1002));
+    office.clerk.close();
+    let mut office = office.restarted();
+    assert_eq!(office.clerk.positions("t"), Positions::From(vec![(0, Position::at(1002))]));
+}
+
+#[test]
+fn genuine_commands_of_other_gateways_take_only_so_many_of_the_places() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    let other = |n| signed(&json!({ "id": id(n), "gateway": "gw-2" }));
+    let most = u32::try_from(SEEN_OF_OTHERS_MAX).unwrap();
+    for n in 0..most {
+        assert_eq!(rejected_for(&office.take(&other(n))), Some(Reason::WrongGateway), "{n}");
+    }
+    for n in most..most + 5 {
+        assert_eq!(office.take(&other(n)), Reception::Refused { cause: "wrong-gateway".into() });
+    }
+    let known = Reception::Known { id: id(7), state: CommandState::Rejected };
+    assert_eq!(office.take(&other(7)), known, "those that were answered stay so");
+    assert!(is_accepted(&office.take(&issued(9999, "valve.close", "A-101", 5))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_waits_for_the_clock_keeps_no_other_from_its_meter_and_has_an_end_without_it() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    office.take(&issued(1, "clock.set", "A-101", 5));
+    office.sent();
+    clock_is(Clock::Unsynced);
+    let mut office = office.restarted();
+    let nonce = office.clerk.challenge().unwrap();
+    let read = signed(&json!({ "id": id(2), "action": "read.now", "challenge": nonce }));
+    assert!(is_accepted(&office.take(&read)));
+    assert_eq!(office.sent(), [("carry out", id(2))]);
+    office.finish(&id(2), CommandState::Done);
+    office.said();
+    // However wrong the clock is, after its lifetime and the skew it is over.
+    for (seconds, said) in [(724, vec![]), (2, vec![(CommandState::Expired, Some(Reason::ClockNotTrusted))])]
+    {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        office.clerk.tick();
+        assert_eq!(office.said(), said);
+    }
+    assert_eq!(office.sent(), []);
+}
+
+#[test]
+fn one_that_waits_for_the_clock_goes_when_it_is_trusted() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 5));
+    clock_is(Clock::Unsynced);
+    let mut office = office.restarted();
+    office.clerk.tick();
+    assert_eq!(office.sent(), []);
+    clock_is(Clock::Synced);
+    office.clerk.tick();
+    assert_eq!(office.sent(), [("carry out", id(1))]);
+    office.clerk.tick();
+    assert_eq!(office.sent(), [], "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_waits_for_its_meter_too_long_expires() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 6));
+    office.take(&issued(2, "clock.set", "A-101", 5));
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
+    office.said();
+    tokio::time::advance(Duration::from_secs(601)).await;
+    office.clerk.tick();
+    assert_eq!(office.said(), [(CommandState::Expired, None)]);
+    office.finish(&id(1), CommandState::Done);
+    assert_eq!(office.sent(), [("carry out", id(1))], "the other never set out");
+}
+
+#[test]
+fn who_works_for_a_command_that_was_superseded_is_told_to_leave_it() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 6));
+    assert!(office.clerk.is_under_way(&id(1)));
+    office.take(&issued(2, "valve.open", "A-101", 5));
+    assert!(!office.clerk.is_under_way(&id(1)));
+    assert!(office.clerk.is_under_way(&id(2)));
+}
+
+#[test]
+fn an_end_that_could_not_be_written_is_written_later_and_told_then() {
+    clock_is(Clock::Synced);
+    let folder = tempfile::tempdir().unwrap();
+    let hour_ago = stamp(&rules()).at - jiff::SignedDuration::from_hours(1);
+    drop(Journal::open(folder.path(), Stamp { at: hour_ago, ..stamp(&rules()) }).unwrap());
+    let journal = Journal::open(folder.path(), stamp(&rules())).unwrap();
+    let (journal, faults) = failing::with(&[], journal);
+    let mut office = Office::with_journal(journal, folder);
+    office.take(&issued(1, "valve.close", "A-101", 5));
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
+    office.said();
+    faults.lock().unwrap().extend(["flush", "flush"]);
+    office.finish(&id(1), CommandState::Done);
+    office.clerk.tick();
+    assert_eq!(office.said(), [], "not on flash, so not told");
+    office.clerk.tick();
+    assert_eq!(office.said(), [(CommandState::Done, None)]);
+    assert_eq!(office.restarted().sent(), []);
+}
+
+#[test]
+fn a_date_in_the_future_that_a_challenge_let_in_holds_up_no_later_command() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    clock_is(Clock::Unsynced);
+    let nonce = office.clerk.challenge().unwrap();
+    let far = json!({
+        "id": id(1), "challenge": nonce,
+        "issued_at": "2031-01-01T00:00:00Z", "not_after": "2031-01-01T00:10:00Z",
+    });
+    assert!(is_accepted(&office.take(&signed(&far))));
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
+    office.finish(&id(1), CommandState::Done);
+    clock_is(Clock::Synced);
+    let second = office.take(&issued(2, "valve.open", "A-101", 5));
+    assert!(is_accepted(&second), "{second:?}");
+}
+
+#[test]
+fn a_reload_changes_keys_and_locks_and_leaves_the_meters_of_the_start() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    let mut reloaded = policy();
+    reloaded.meters.retain(|id, _| id == "A-101");
+    reloaded.meters.values_mut().for_each(|meter| meter.locked_open = true);
+    office.clerk.change(Rules { policy: reloaded, ..rules() });
+    let locked = office.take(&issued(1, "valve.close", "A-101", 5));
+    assert_eq!(rejected_for(&locked), Some(Reason::Locked));
+    assert!(is_accepted(&office.take(&issued(2, "valve.open", "A-999", 4))));
 }

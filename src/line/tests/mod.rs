@@ -41,21 +41,7 @@ fn open_outbox() -> (Outbox, TempDir) {
 }
 
 fn meter(id: &str, driver: impl Driver + 'static, every: Duration) -> Meter {
-    Meter {
-        id: id.into(),
-        driver: Box::new(driver),
-        serial: Serial::DEFAULT,
-        every,
-        offset: Duration::ZERO,
-        reads_per_day_max: None,
-        answer_window: None,
-        late_window: None,
-        expected_number: None,
-        register_digits: None,
-        silence: None,
-        request_delay: Duration::ZERO,
-        selection: None,
-    }
+    Meter::new(id, Box::new(driver), every)
 }
 
 fn line(port: Port, meters: Vec<Meter>) -> Config {

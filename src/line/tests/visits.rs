@@ -164,3 +164,56 @@ async fn a_line_that_is_down_or_has_stopped_says_so_to_a_visit() {
     handle.stop().await;
     assert_eq!(handle.visit("A-1", Look).await.unwrap_err(), VisitError::Stopped);
 }
+
+/// Reads its meter with twice the requests.
+struct Twice(Mbus);
+
+#[async_trait]
+impl Driver for Twice {
+    fn name(&self) -> &'static str {
+        "twice"
+    }
+
+    fn timing(&self, serial: &Serial) -> weir_meter::Timing {
+        self.0.timing(serial)
+    }
+
+    fn load(&self) -> Vec<weir_meter::Load> {
+        self.0.load()
+    }
+
+    async fn read(&mut self, line: &mut dyn weir_meter::Line) -> Result<weir_meter::Answer, Fault> {
+        self.0.read(line).await?;
+        self.0.read(line).await
+    }
+}
+
+#[tokio::test]
+async fn polls_go_on_while_a_visit_waits_for_its_meters_late_window_and_make_room_when_it_is_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tty");
+    let line_config = sim::LineConfig { paced: Some(false), ..sim::LineConfig::pty("riser-1", &path) };
+    let simulator = sim::Simulator::start(sim::Config {
+        lines: vec![line_config.with([sim::MeterConfig::mbus("A-1").address(1)])],
+        ..sim::Config::default()
+    });
+    let _simulator = simulator.unwrap();
+    let (outbox, _directory) = open_outbox();
+    let seldom = Duration::from_secs(86_400);
+    let dead = Meter { late_window: Some(Duration::from_secs(2)), ..meter("dead", mbus(9), seldom) };
+    let polled = vec![meter("A-1", Twice(mbus(1)), Duration::from_millis(50)), dead];
+    let handle = start(Config { repeats: 0, ..line(Port::Serial(path), polled) }, outbox);
+    let answered = |status: &LineStatus| status.meters[0].counters.answered;
+    until(&handle, |status| answered(status) > 2).await;
+
+    // Nobody answers, and the meter rests; the next visit waits for that.
+    assert!(handle.visit("dead", Look).await.unwrap().0.is_err());
+    let before = answered(&handle.status());
+    let waiting = tokio::spawn({
+        let handle = handle.clone();
+        async move { handle.visit("dead", Look).await.unwrap() }
+    });
+    until(&handle, |status| answered(status) > before + 10).await;
+    assert!(!waiting.is_finished(), "the late window is not over yet");
+    assert!(waiting.await.unwrap().0.is_err());
+}

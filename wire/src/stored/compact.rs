@@ -6,7 +6,7 @@ mod event;
 mod outcome;
 
 use jiff::Timestamp;
-use jiff::civil::{self, DateTime};
+use jiff::civil::{Date, DateTime};
 use serde::{Deserialize, Serialize};
 
 use super::DecodeError;
@@ -91,7 +91,7 @@ impl Rare {
 enum CompactContent {
     Number(i128, u8),
     Text(String),
-    Date(i16, i8, i8),
+    Date(LocalDate),
     DateTime(LocalTime),
     Invalid(String),
     Opaque,
@@ -105,6 +105,7 @@ enum Word {
 }
 
 /// Year, month, day, hour, minute, second.
+type LocalDate = (i16, i8, i8);
 type LocalTime = (i16, i8, i8, i8, i8, i8);
 
 macro_rules! word {
@@ -229,7 +230,7 @@ impl From<&Value> for CompactValue {
                     CompactContent::Number(digits, places)
                 }
                 Content::Text(text) => CompactContent::Text(text.clone()),
-                Content::Date(date) => CompactContent::Date(date.year(), date.month(), date.day()),
+                Content::Date(date) => CompactContent::Date(local_date(*date)),
                 Content::DateTime(date) => CompactContent::DateTime(local_time(*date)),
                 Content::Invalid(why) => CompactContent::Invalid(why.clone()),
                 Content::Opaque => CompactContent::Opaque,
@@ -255,9 +256,7 @@ impl TryFrom<CompactValue> for Value {
             content: match value.content {
                 CompactContent::Number(digits, places) => Content::Number(number((digits, places))?),
                 CompactContent::Text(text) => Content::Text(text),
-                CompactContent::Date(year, month, day) => Content::Date(
-                    civil::Date::new(year, month, day).map_err(|_| DecodeError::OutOfRange("date"))?,
-                ),
+                CompactContent::Date(day) => Content::Date(date(day)?),
                 CompactContent::DateTime(time) => Content::DateTime(date_time(time)?),
                 CompactContent::Invalid(why) => Content::Invalid(why),
                 CompactContent::Opaque => Content::Opaque,
@@ -300,6 +299,14 @@ fn clock(code: u8) -> Result<Clock, DecodeError> {
 
 fn timestamp(ms: i64) -> Result<Timestamp, DecodeError> {
     Timestamp::from_millisecond(ms).map_err(|_| DecodeError::OutOfRange("time"))
+}
+
+fn local_date(date: Date) -> LocalDate {
+    (date.year(), date.month(), date.day())
+}
+
+fn date((year, month, day): LocalDate) -> Result<Date, DecodeError> {
+    Date::new(year, month, day).map_err(|_| DecodeError::OutOfRange("date"))
 }
 
 fn local_time(time: DateTime) -> LocalTime {

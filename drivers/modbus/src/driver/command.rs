@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use weir_meter::{Ask, Course, Fault, Line, Observed, Order, Unsupported, ValveOrder};
 use weir_wire::{Tariff, TariffStep};
 
@@ -83,8 +84,9 @@ impl Modbus {
                 Observed { valve, number, ..Observed::default() }
             }
             (Order::Tariff(ordered), _, Some(map)) => {
-                let tariff = image.registers(map.block()).and_then(|wire| steps(map, ordered, wire));
-                Observed { tariff, number, ..Observed::default() }
+                let shown = image.registers(map.block()).and_then(|wire| tariff(map, ordered, wire));
+                let (tariff_from, tariff) = shown.unzip();
+                Observed { tariff, tariff_from, number, ..Observed::default() }
             }
             _ => Observed { number, ..Observed::default() },
         })
@@ -145,18 +147,14 @@ fn unsupported(profile: &Profile, order: &Order) -> Unsupported {
     Unsupported::new(format!("the profile {:?} says of {lacking}", profile.model))
 }
 
-/// The steps in the meter's registers; as many as were ordered where all registers are as ordered. `None` where they
-/// begin on another day, and so are another tariff.
-fn steps(map: &TariffMap, ordered: &Tariff, wire: &[u8]) -> Option<Vec<TariffStep>> {
+/// The tariff in the meter's registers, with as many steps as were ordered where all registers are as ordered.
+fn tariff(map: &TariffMap, ordered: &Tariff, wire: &[u8]) -> Option<(Date, Vec<TariffStep>)> {
     let (from, mut steps) = map.tariff(wire)?;
-    if from != ordered.effective_from {
-        return None;
-    }
-    let registers: Vec<u8> = map.registers(ordered).ok()?.into_iter().flat_map(u16::to_be_bytes).collect();
-    if registers == wire {
+    let registers = map.registers(ordered).ok()?.into_iter().flat_map(u16::to_be_bytes);
+    if registers.eq(wire.iter().copied()) {
         steps.truncate(ordered.steps.len());
     }
-    Some(steps)
+    Some((from, steps))
 }
 
 #[cfg(test)]

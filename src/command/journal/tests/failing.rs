@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use super::*;
 
 /// What goes wrong, each once, in this order.
-type Faults = Arc<Mutex<Vec<&'static str>>>;
+pub(in crate::command) type Faults = Arc<Mutex<Vec<&'static str>>>;
 
 /// A file with faults.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ impl Medium for Failing {
     }
 }
 
-fn with(faults: &[&'static str], journal: Journal) -> (Journal, Faults) {
+pub(in crate::command) fn with(faults: &[&'static str], journal: Journal) -> (Journal, Faults) {
     let faults = Arc::new(Mutex::new(faults.to_vec()));
     let mut journal = journal;
     let file = std::mem::replace(&mut journal.medium, Box::new(Nothing));

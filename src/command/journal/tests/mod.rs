@@ -2,7 +2,7 @@
 //! dangerous is forgotten over it.
 
 mod damage;
-mod failing;
+pub(in crate::command) mod failing;
 mod remembering;
 
 use std::path::Path;
@@ -63,6 +63,10 @@ fn finished(id: &str, state: CommandState) -> Entry {
     }
 }
 
+fn positions() -> Vec<(i32, Position)> {
+    vec![(0, Position { next: 7, last_ms: Some(1_764_000_000_000) }), (2, Position::at(1))]
+}
+
 fn open(directory: &Path) -> Journal {
     Journal::open(directory, at(100)).unwrap()
 }
@@ -87,7 +91,7 @@ fn written(directory: &Path) -> State {
         accepted(&started),
         Entry::Started { id: started.id.clone() },
         accepted(&waiting),
-        Entry::Positions { topic: "weir.commands.gw-1".into(), partitions: vec![(0, 7), (2, 1)] },
+        Entry::Positions { topic: "weir.commands.gw-1".into(), partitions: positions() },
     ] {
         journal.append(entry, at(110)).unwrap();
     }
@@ -112,7 +116,7 @@ fn what_was_written_is_there_after_a_start_word_for_word() {
     assert_eq!(waiting.command, command(3, Action::ValveClose, 3));
     let price = &waiting.command.tariff.as_ref().unwrap().steps[0].price;
     assert_eq!(price.to_string(), "3.450", "exact digits");
-    assert_eq!(state.positions("weir.commands.gw-1"), Some(vec![(0, 7), (2, 1)]));
+    assert_eq!(state.positions("weir.commands.gw-1"), Some(positions()));
     assert_eq!(state.positions("another"), None);
     assert_eq!(state.closings().count(), 2);
     assert_eq!(state.last_valve("A-1"), Some(at(1).at));
@@ -191,6 +195,24 @@ fn a_long_journal_goes_on_in_a_new_file_and_the_chain_over_both() {
     std::fs::write(&oldest, cut).unwrap();
     let audit = super::audit(folder.path()).unwrap();
     assert_eq!(audit.breaks.len(), 1, "{audit:?}");
+}
+
+#[test]
+fn a_rotation_that_got_half_way_is_no_break_of_the_chain() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = open(folder.path());
+    let first = command(1, Action::ValveOpen, 1);
+    journal.append(accepted(&first), at(1)).unwrap();
+    // The power goes between the second name and the new file.
+    files::keep(folder.path(), journal.sequence).unwrap();
+    drop(journal);
+    let mut journal = open(folder.path());
+    journal.append(finished(&first.id, CommandState::Done), at(2)).unwrap();
+    journal.rotate(at(3)).unwrap();
+    journal.append(Entry::ClockTrusted, at(4)).unwrap();
+    drop(journal);
+    let audit = audit(folder.path()).unwrap();
+    assert_eq!((audit.files, audit.breaks.as_slice()), (2, &[][..]), "{audit:?}");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{self as stored, DecodeError};
 use super::{
-    LocalTime, Word, clock, compact_clock, compact_number, date_time, local_time, number, timestamp,
+    LocalDate, LocalTime, Word, clock, compact_clock, compact_number, date, date_time, local_date,
+    local_time, number, timestamp,
 };
 use crate::{Observed, Reason, TariffStep, Valve};
 
@@ -27,6 +28,7 @@ struct CompactObserved {
     valve: Option<Word>,
     meter_time: Option<LocalTime>,
     tariff: Option<Vec<CompactStep>>,
+    tariff_from: Option<LocalDate>,
     number: Option<String>,
 }
 
@@ -70,12 +72,13 @@ impl TryFrom<Outcome> for stored::Outcome {
 }
 
 impl From<&Observed> for CompactObserved {
-    fn from(Observed { valve, meter_time, tariff, number }: &Observed) -> Self {
+    fn from(Observed { valve, meter_time, tariff, tariff_from, number }: &Observed) -> Self {
         let step = |step: &TariffStep| (compact_number(step.from_m3), compact_number(step.price));
         Self {
             valve: valve.as_ref().map(Word::from),
             meter_time: meter_time.map(local_time),
             tariff: tariff.as_ref().map(|steps| steps.iter().map(step).collect()),
+            tariff_from: tariff_from.map(local_date),
             number: number.clone(),
         }
     }
@@ -91,6 +94,7 @@ impl TryFrom<CompactObserved> for Observed {
             valve: observed.valve.map(Valve::try_from).transpose()?,
             meter_time: observed.meter_time.map(date_time).transpose()?,
             tariff: observed.tariff.map(steps).transpose()?,
+            tariff_from: observed.tariff_from.map(date).transpose()?,
             number: observed.number,
         })
     }

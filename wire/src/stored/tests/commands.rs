@@ -102,6 +102,7 @@ pub(super) fn every_outcome() -> impl Iterator<Item = (&'static str, Outcome)> {
                     valve: None,
                     meter_time: Some("2026-11-23T03:20:09".parse().unwrap()),
                     tariff: Some(steps()),
+                    tariff_from: Some("2027-01-01".parse().unwrap()),
                     number: Some("12345678".into()),
                 }),
                 ..outcome(Action::TariffSet, CommandState::Unverified)
@@ -179,6 +180,7 @@ prop_compose! {
     fn observed()(
         valve in optional_text(), time in proptest::option::of(time()), number in optional_text(),
         steps in proptest::option::of(proptest::collection::vec(any::<(i64, i64)>(), 0..3)),
+        from in proptest::option::of(time()),
         places in 0..=20_i32,
     ) -> Observed {
         let number_of = |digits: i64| Number::scaled(digits.into(), -places).unwrap();
@@ -188,6 +190,7 @@ prop_compose! {
             valve: valve.map(|valve| valve.as_str().into()),
             meter_time: time.map(|at| jiff::tz::Offset::UTC.to_datetime(whole_seconds(at))),
             tariff: steps.map(|steps| steps.into_iter().map(step).collect()),
+            tariff_from: from.map(|at| jiff::tz::Offset::UTC.to_datetime(at).date()),
             number,
         }
     }

@@ -226,7 +226,8 @@ async fn a_tariff_of_another_day_or_with_other_prices_does_not_pass_for_the_one_
     let shown = || ScriptedLine::new().answer(&framed(&[&[0x11, 3, 18][..], &KEPT].concat()));
     let mut meter = rtu_meter(TARIFF);
     let other_day = tariff_from(date(2027, 2, 1), &STEPS);
-    assert_eq!(meter.observe(&mut shown(), &other_day).await.unwrap().tariff, None);
+    let seen = meter.observe(&mut shown(), &other_day).await.unwrap();
+    assert_eq!((seen.tariff_from, seen.tariff.unwrap().len()), (Some(date(2027, 1, 31)), 2));
     let one_price = tariff(&STEPS[..1]);
     assert_eq!(meter.observe(&mut shown(), &one_price).await.unwrap().tariff.unwrap().len(), 2);
 }
