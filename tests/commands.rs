@@ -83,6 +83,7 @@ fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carri
     fault("room-4", Fault::ValveFault);
     fault("room-5", Fault::WrongAddress);
     fleet.meter("room-6").silence();
+    fault("room-8", Fault::Slow);
     fault("room-9", Fault::OrdersUnanswered);
     fault("room-10", Fault::MuteOnceOrdered);
     let order = |meter: &str, more: &[&str]| {
@@ -98,6 +99,7 @@ fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carri
     let swapped = order("room-5", &["--for", "6s"]);
     let silent = order("room-6", &["--for", "6s"]);
     let precondition = order("room-7", &["--if-valve", "closed"]);
+    let late = order("room-8", &[]);
     let unanswered = order("room-9", &[]);
     let mute_since = order("room-10", &[]);
     let end = |id: &str| {
@@ -114,6 +116,8 @@ fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carri
     assert_eq!(end(&swapped), is("expired", "garbled"));
     assert_eq!(end(&silent), is("expired", "silent"));
     assert_eq!(end(&precondition), is("rejected", "precondition"));
+    // An answer of CJ/T 188 names its request, so a late one is one.
+    assert_eq!(end(&late), is("done", "-"));
     assert_eq!(end(&unanswered), is("done", "-"));
     assert_eq!(end(&mute_since), is("unknown", "silent"));
     for (meter, orders) in [
@@ -124,6 +128,7 @@ fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carri
         ("room-5", 0),
         ("room-6", 0),
         ("room-7", 0),
+        ("room-8", 1),
         ("room-9", 1),
         ("room-10", 1),
     ] {

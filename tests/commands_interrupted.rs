@@ -4,28 +4,34 @@
 //! The steps are the kernel's: strace kills the daemon as it enters its n-th call on the journal or on the port, for every
 //! n until a command gets through. What happens between two calls nobody outside can see, so killing before each call is
 //! killing before and after each: every write of the journal, every flush of it, every read and write of the line. A second
-//! series does the same with every flush of any file, the outbox's among them.
+//! series does the same with every flush of any file, the outbox's among them. A third has its commands from a topic of
+//! Apache Kafka, which hands them on again from the position in the journal: there is a kill on either side of each step of it.
 
 mod alone {
+    use std::collections::BTreeMap;
     use std::ffi::OsString;
     use std::time::Duration;
 
     use crate::harness::deadline::wait_for;
     use crate::harness::fleet::{Fleet, Street};
+    use crate::harness::kafka::Kafka;
     use crate::harness::not_run::require;
-    use crate::harness::orders::{Signer, quick_valves, states_of, tomorrow};
+    use crate::harness::orders::{Console, Signer, quick_valves, states_of, tomorrow, wait_inbox};
     use crate::harness::programs::program;
     use crate::harness::weir::{Weir, settings};
 
     const PATIENCE: Duration = Duration::from_secs(60);
     /// More than a command takes calls of either kind.
     const METERS: u8 = 120;
+    const TOPIC: &str = "broken.commands";
 
     struct Stage {
         fleet: Fleet,
         signer: Signer,
         weir: Weir,
         strace: OsString,
+        /// Where commands come from, if not from the control socket.
+        console: Option<Console>,
         next_meter: u8,
         /// Commands with the meter each was for.
         given: Vec<(String, String)>,
@@ -40,25 +46,35 @@ mod alone {
     }
 
     impl Stage {
-        fn set(strace: OsString) -> Self {
+        fn set(strace: OsString, kafka: Option<&Kafka>) -> Self {
             let keys = "every = \"1d\"\nadapter_allowance = \"300ms\"\nrepeats = 0\n";
             let mut room = Street::cjt188("room", METERS).key(keys);
             room.simulated.meters.iter_mut().for_each(|meter| meter.model = Some("cold".into()));
             let (fleet, signer) = (Fleet::start(61, [room]), Signer::new());
+            let topics = ["readings", "events", "outcomes"].map(|topic| {
+                kafka.inspect(|kafka| kafka.create_topic(&format!("broken.{topic}"), 1, &[]));
+                format!("{topic}_topic = \"broken.{topic}\"\n")
+            });
+            kafka.inspect(|kafka| kafka.create_topic(TOPIC, 1, &[]));
+            let bootstrap = kafka.map_or("127.0.0.1:9".to_owned(), Kafka::bootstrap);
             let mut weir = Weir::prepare(|folder| {
                 quick_valves(folder);
-                let commands = signer.config("weir.commands");
+                let commands = signer.config(TOPIC);
                 let commands = commands
                     .replace("skew", "closings_per_hour_max = 1000\nclosings_per_day_max = 1000\nskew");
                 let lines =
                     fleet.config().replace("\"cjt188\"\n", "\"cjt188\"\nprofile = \"quick-cjt188.toml\"\n");
-                format!("{}\n{commands}\n{lines}", settings(folder, "127.0.0.1:9", ""))
+                format!("{}\n{commands}\n{lines}", settings(folder, &bootstrap, &topics.concat()))
             });
             // The journal begins, so that what is signed from now on is to be carried out.
             weir.start();
             weir.wait_ready(PATIENCE);
+            let console = kafka.map(|_| {
+                wait_inbox(&weir);
+                Console::new(&bootstrap, TOPIC)
+            });
             weir.kill();
-            Self { fleet, signer, weir, strace, next_meter: 0, given: Vec::new() }
+            Self { fleet, signer, weir, strace, console, next_meter: 0, given: Vec::new() }
         }
 
         fn sign(&mut self) -> (String, String, String) {
@@ -91,9 +107,13 @@ mod alone {
             wrapper.push("-e".into());
             wrapper.push(format!("inject={calls}:signal=KILL:when={n}").into());
             let (jws, id, _) = self.sign();
+            if let Some(console) = &self.console {
+                console.send_to(0, &jws);
+                console.flush();
+            }
             self.weir.run_under(wrapper);
             self.weir.start();
-            let mut is_handed_in = false;
+            let mut is_handed_in = self.console.is_some();
             let life = wait_for(&format!("an end of the life with {n} calls"), PATIENCE, || {
                 if self.weir.process().ended().is_some() {
                     return Some(Life::Killed);
@@ -110,21 +130,63 @@ mod alone {
                 }
                 let state = self.weir.command_state(&id);
                 let is_over = !matches!(state["state"].as_str(), None | Some("accepted" | "started"));
-                is_over.then_some(Life::GotThrough)
+                (is_over && self.is_position_journalled()).then_some(Life::GotThrough)
             });
             self.weir.kill();
             self.weir.run_under(Vec::new());
             if life == Life::Killed {
                 self.weir.start();
                 self.weir.wait_ready(PATIENCE);
-                if self.weir.command_state(&id).is_null() {
-                    // It was not on file, so the topic would hand it on again.
+                // What is not on file a topic hands on again.
+                if self.console.is_none() && self.weir.command_state(&id).is_null() {
                     self.weir.submit(&jws);
                 }
                 self.weir.wait_command_end(&id, PATIENCE);
                 self.weir.kill();
             }
             life
+        }
+
+        /// Whether no message of the topic would be read again.
+        fn is_position_journalled(&self) -> bool {
+            let journal = self.weir.folder().join("state/commands/journal.jsonl");
+            let next = format!("\"next\":{}", self.given.len());
+            self.console.is_none() || std::fs::read_to_string(journal).is_ok_and(|text| text.contains(&next))
+        }
+
+        fn journal(&self) -> String {
+            let journal = self.weir.folder().join("state/commands/journal.jsonl");
+            journal.to_str().unwrap().to_owned()
+        }
+
+        /// How the commands ended, each as it should.
+        fn ends(&mut self) -> BTreeMap<String, u32> {
+            // Whatever a life did not get told is told now.
+            self.weir.start();
+            self.weir.wait_ready(PATIENCE);
+            assert_eq!(self.weir.stop(PATIENCE).code(), Some(0));
+            let mut outcomes = self.weir.waiting_outcomes();
+            if self.console.is_some() {
+                let told = Kafka::shared().unwrap().read_all("broken.outcomes");
+                outcomes.extend(told.iter().map(|record| record.json()));
+            }
+            let mut ends = BTreeMap::<String, u32>::new();
+            for (id, meter) in &self.given {
+                let obeyed = self.fleet.meter(meter).obeyed();
+                let states = states_of(&outcomes, id);
+                let is_end = |state: &&String| !matches!(state.as_str(), "accepted" | "started");
+                let end = states.iter().find(is_end).unwrap_or_else(|| panic!("{id} has no end: {states:?}"));
+                assert!(obeyed.valve + obeyed.tariff <= 1, "{id}: written {obeyed:?}, {states:?}");
+                match end.as_str() {
+                    "done" | "unverified" => assert_eq!(obeyed.valve + obeyed.tariff, 1, "{id}: {states:?}"),
+                    "unknown" => {}
+                    other => panic!("{id} ended {other}: {states:?}"),
+                }
+                *ends.entry(end.clone()).or_default() += 1;
+            }
+            let audit = self.weir.command(&["commands", "audit"]);
+            assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
+            ends
         }
 
         /// A series of lives, each killed one call later than the one before, until a command gets through.
@@ -141,37 +203,31 @@ mod alone {
     #[test]
     fn killed_before_each_call_on_journal_port_and_outbox_a_write_is_made_at_most_once() {
         let Some(strace) = require("kills at every call", program("strace", "strace")) else { return };
-        let mut stage = Stage::set(strace.into());
-        let journal = stage.weir.folder().join("state/commands/journal.jsonl");
+        let mut stage = Stage::set(strace.into(), None);
+        let journal = stage.journal();
         let port = stage.fleet.line("room").path().unwrap().to_owned();
         let port = std::fs::canonicalize(port).unwrap();
-        let calls = stage.series(&[journal.to_str().unwrap(), port.to_str().unwrap()]);
+        let calls = stage.series(&[&journal, port.to_str().unwrap()]);
         // Seven lines of the journal, each written and flushed, and three exchanges: fewer would mean that strace saw less.
         assert!(calls > 20, "{calls} calls");
         let flushes = stage.series(&[]);
         assert!(flushes > 8, "{flushes} flushes");
-
-        // Whatever a life did not get told is told now.
-        stage.weir.start();
-        stage.weir.wait_ready(PATIENCE);
-        assert_eq!(stage.weir.stop(PATIENCE).code(), Some(0));
-        let outcomes = stage.weir.waiting_outcomes();
-        let mut ends = std::collections::BTreeMap::<String, u32>::new();
-        for (id, meter) in &stage.given {
-            let obeyed = stage.fleet.meter(meter).obeyed();
-            let states = states_of(&outcomes, id);
-            let end = states.last().unwrap_or_else(|| panic!("{id} has no outcome"));
-            assert!(obeyed.valve + obeyed.tariff <= 1, "{id}: written {obeyed:?}, {states:?}");
-            match end.as_str() {
-                "done" | "unverified" => assert_eq!(obeyed.valve + obeyed.tariff, 1, "{id}: {states:?}"),
-                "unknown" => {}
-                other => panic!("{id} ended {other}: {states:?}"),
-            }
-            *ends.entry(end.clone()).or_default() += 1;
-        }
+        let ends = stage.ends();
         assert!(ends.contains_key("done") && ends.contains_key("unknown"), "{ends:?}");
-        let audit = stage.weir.command(&["commands", "audit"]);
-        assert!(audit.status.success(), "{}", String::from_utf8_lossy(&audit.stdout));
         eprintln!("{calls} calls, {flushes} flushes: {ends:?}");
+    }
+
+    #[test]
+    fn killed_before_each_call_on_the_journal_a_command_from_the_topic_is_neither_skipped_nor_repeated() {
+        let Some(strace) = require("kills at every call", program("strace", "strace")) else { return };
+        let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return };
+        let mut stage = Stage::set(strace.into(), Some(kafka));
+        let journal = stage.journal();
+        let calls = stage.series(&[&journal]);
+        // Eight lines, the position's among them.
+        assert!(calls > 16, "{calls} calls");
+        let ends = stage.ends();
+        assert!(ends.contains_key("done") && ends.contains_key("unknown"), "{ends:?}");
+        eprintln!("{calls} calls: {ends:?}");
     }
 }

@@ -24,6 +24,7 @@ fn riser() -> Fleet {
         meter.model = Some("valve".into());
         meter.serial = Some(serial(number));
         meter.valve_travel_ms = Some(500);
+        meter.slow_ms = 600;
     }
     Fleet::start(62, [street])
 }
@@ -57,8 +58,8 @@ fn a_valve_is_moved_where_the_right_meter_answers_and_no_lock_and_no_limit_stand
     fleet.meter("riser-3").set_fault(Some(Fault::OrdersUnanswered));
     // Another meter hangs at its address.
     fleet.meter("riser-4").set_fault(Some(Fault::Swapped));
-    let end = |meter: &str, action: &str| {
-        let (jws, id) = signer.sign(meter, action, &[]);
+    let end = |meter: &str, action: &str, valid: &str| {
+        let (jws, id) = signer.sign(meter, action, &["--for", valid]);
         weir.submit(&jws);
         let row = weir.wait_command_end(&id, PATIENCE);
         let word = |name: &str| row[name].as_str().unwrap_or("-").to_owned();
@@ -78,8 +79,11 @@ fn a_valve_is_moved_where_the_right_meter_answers_and_no_lock_and_no_limit_stand
         ("riser-1", "valve.close", "rejected", "limit-reached"),
         ("riser-1", "valve.open", "done", "-"),
     ] {
-        assert_eq!(end(meter, action), (state.into(), reason.into()), "{meter} {action}");
+        assert_eq!(end(meter, action, "10m"), (state.into(), reason.into()), "{meter} {action}");
     }
+    // An answer names its meter and not its request: one that comes late is none.
+    fleet.meter("riser-2").set_fault(Some(Fault::Slow));
+    assert_eq!(end("riser-2", "valve.open", "8s"), ("expired".into(), "silent".into()));
     let obeyed = [1, 2, 3, 4, 5, 6, 7].map(|number| fleet.meter(&format!("riser-{number}")).obeyed().valve);
     assert_eq!(obeyed, [2, 1, 1, 0, 1, 1, 0]);
     assert_eq!(fleet.meter("riser-1").obeyed().clock, 1);

@@ -4,8 +4,9 @@
 //! meanwhile. It never interrupts an exchange: a poll under way makes no further request once a visit waits, and is made
 //! again later. So a visit waits for one exchange at most, and for the meter's late window where that is not over.
 //!
-//! It sees an [`AtMeter`]: reads are repeated as the line's are, an order goes out once. Every exchange is kept, with its
-//! bytes, for whoever must be able to show what was done.
+//! It sees an [`AtMeter`]: reads are repeated as the line's are, an order goes out once. Where an answer may still come late
+//! nothing is repeated, as with polls: the late one would pass for the answer to the repeat. The visit ends, and the next
+//! one finds the line drained. Every exchange is kept, with its bytes, for whoever must be able to show what was done.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -90,7 +91,7 @@ impl AtMeter<'_> {
     /// # Errors
     /// A [`Fault`].
     pub async fn read(&mut self) -> Result<Answer, Fault> {
-        let (driver, mut line) = self.line(self.manner.repeats);
+        let (driver, mut line) = self.line(self.repeats());
         let result = driver.read(&mut line).await;
         self.last = Some(result.as_ref().map(drop).map_err(Clone::clone));
         result
@@ -120,7 +121,7 @@ impl AtMeter<'_> {
     /// # Errors
     /// A [`Fault`].
     pub async fn observe(&mut self, order: &Order) -> Result<Observed, Fault> {
-        let (driver, mut line) = self.line(self.manner.repeats);
+        let (driver, mut line) = self.line(self.repeats());
         let result = driver.observe(&mut line, order).await;
         self.last = Some(result.as_ref().map(drop).map_err(Clone::clone));
         result
@@ -129,6 +130,11 @@ impl AtMeter<'_> {
     /// The exchanges since this was last asked.
     pub fn take_exchanges(&mut self) -> Vec<Exchanged> {
         std::mem::take(&mut self.exchanges)
+    }
+
+    /// Of what only reads.
+    fn repeats(&self) -> u32 {
+        if self.manner.timing.late_window.is_zero() { self.manner.repeats } else { 0 }
     }
 
     fn line(&mut self, repeats: u32) -> (&mut dyn Driver, Recorder<'_>) {

@@ -145,6 +145,7 @@ pub(crate) fn valves(seed: u64) -> Fleet {
     plant.simulated.meters.drain(..2);
     for meter in room.simulated.meters.iter_mut().chain(&mut plant.simulated.meters) {
         meter.valve_travel_ms = Some(500);
+        meter.slow_ms = 1500;
     }
     room.simulated.meters.iter_mut().for_each(|meter: &mut MeterConfig| meter.model = Some("cold".into()));
     Fleet::start(seed, [room, plant])

@@ -416,6 +416,7 @@ async fn a_flood_costs_the_journal_two_lines_in_a_while_and_a_command_in_it_its_
     }
     let intervals = 100 / usize::try_from(TOPICS_JOURNALLED_EVERY.as_secs()).unwrap();
     assert_eq!(lines() - before, 2 * intervals);
+    office.clerk.tick();
     office.clerk.take(issued(1, "valve.close", "A-101", 5).as_bytes(), &from(1001));
     office.clerk.tick();
     let mut office = office.restarted();
@@ -508,6 +509,8 @@ fn who_works_for_a_command_that_was_superseded_is_told_to_leave_it() {
     office.take(&issued(2, "valve.open", "A-101", 5));
     assert!(!office.clerk.is_under_way(&id(1)));
     assert!(office.clerk.is_under_way(&id(2)));
+    office.take(&issued(3, "clock.set", "A-101", 4));
+    assert!(!office.clerk.is_under_way(&id(3)), "it waits");
 }
 
 #[test]

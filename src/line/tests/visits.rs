@@ -80,6 +80,11 @@ struct Site {
 
 /// A line with one simulated meter, `A-1`, and one that is not there, `dead`.
 fn site(every: Duration, dead: impl Driver + 'static) -> Site {
+    // So that its repeats are made within its poll.
+    site_with(Duration::ZERO, every, dead)
+}
+
+fn site_with(late_window: Duration, every: Duration, dead: impl Driver + 'static) -> Site {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tty");
     let line_config = sim::LineConfig { paced: Some(false), ..sim::LineConfig::pty("riser-1", &path) };
@@ -89,8 +94,7 @@ fn site(every: Duration, dead: impl Driver + 'static) -> Site {
         ..sim::Config::default()
     });
     let (outbox, directory) = open_outbox();
-    // So that its repeats are made within its poll.
-    let dead = Meter { late_window: Some(Duration::ZERO), ..meter("dead", dead, every) };
+    let dead = Meter { late_window: Some(late_window), ..meter("dead", dead, every) };
     let polled = vec![meter("A-1", mbus(1), Duration::from_secs(86_400)), dead];
     let config = Config { repeats: 3, ..line(Port::Serial(path), polled) };
     let handle = start(config, outbox);
@@ -150,6 +154,15 @@ async fn an_order_goes_out_once_and_a_read_as_often_as_the_line_repeats() {
     assert_eq!(repeats, [0, 3]);
     // What a visit finds has no part in the back-off.
     assert_eq!(site.handle.status().meters[1].state, MeterState::Ok);
+}
+
+#[tokio::test]
+async fn a_read_whose_answer_may_come_late_is_not_repeated_within_the_visit() {
+    let site = site_with(Duration::from_millis(200), Duration::from_secs(86_400), Unheard);
+    until(&site.handle, |status| status.up).await;
+    let (answer, exchanges) = site.handle.visit("dead", Look).await.unwrap();
+    assert_eq!(answer.unwrap_err().name(), "silent");
+    assert_eq!(exchanges.iter().map(|exchanged| exchanged.repeats).collect::<Vec<_>>(), [0]);
 }
 
 #[tokio::test]
