@@ -1,11 +1,11 @@
 //! The daemon killed before each of its steps with a command, and started again: no write is made twice, and every command
 //! has exactly one end.
 //!
-//! The steps are the kernel's: strace kills the daemon as it enters its n-th call on the journal or on the port, for every
-//! n until a command gets through. What happens between two calls nobody outside can see, so killing before each call is
-//! killing before and after each: every write of the journal, every flush of it, every read and write of the line. A second
-//! series does the same with every flush of any file, the outbox's among them. A third has its commands from a topic of
-//! Apache Kafka, which hands them on again from the position in the journal: there is a kill on either side of each step of it.
+//! The steps are the kernel's: strace kills the daemon as a thread of it enters its n-th call of a kind on a file, for every n
+//! until a command gets through. What happens between two calls nobody outside can see, so killing before each call is
+//! killing before and after each. The series: the journal's writes, its flushes, the port's writes, its reads, and every
+//! flush of any file, the outbox's among them. The journal's are made once more with commands from a topic of Apache
+//! Kafka, which hands them on again from the position in the journal.
 
 mod alone {
     use std::collections::BTreeMap;
@@ -35,6 +35,15 @@ mod alone {
         next_meter: u8,
         /// Commands with the meter each was for.
         given: Vec<(String, String)>,
+    }
+
+    /// Where the daemon is killed.
+    #[derive(Clone, Copy)]
+    struct Step<'s> {
+        /// By name, with commas.
+        calls: &'s str,
+        /// On this file alone.
+        file: Option<&'s str>,
     }
 
     /// How a life under strace ended.
@@ -95,14 +104,13 @@ mod alone {
             (jws, id, meter)
         }
 
-        /// Kills the daemon as it enters its n-th call of this kind, somewhere on its way with a command.
-        fn killed_at(&mut self, filter: &[&str], n: u32) -> Life {
-            let calls = "write,pwrite64,writev,read,readv,fdatasync,fsync,ftruncate";
-            let calls = if filter.is_empty() { "fdatasync,fsync" } else { calls };
+        /// Kills the daemon as one of its threads enters its n-th such call, somewhere on its way with a command.
+        fn killed_at(&mut self, step: Step<'_>, n: u32) -> Life {
+            let Step { calls, file } = step;
             let mut wrapper = vec![self.strace.clone()];
             wrapper.extend(["-f", "-qq", "-o", "/dev/null"].map(OsString::from));
-            for path in filter {
-                wrapper.extend(["-P".into(), OsString::from(path)]);
+            if let Some(file) = file {
+                wrapper.extend(["-P".into(), file.into()]);
             }
             wrapper.push("-e".into());
             wrapper.push(format!("inject={calls}:signal=KILL:when={n}").into());
@@ -128,8 +136,9 @@ mod alone {
                     }
                     return None;
                 }
-                let state = self.weir.command_state(&id);
-                let is_over = !matches!(state["state"].as_str(), None | Some("accepted" | "started"));
+                // Said when its last line is flushed; the line can be read before.
+                let said = format!("command finished command={id:?}");
+                let is_over = self.weir.process().stderr().contains(&said);
                 (is_over && self.is_position_journalled()).then_some(Life::GotThrough)
             });
             self.weir.kill();
@@ -189,14 +198,14 @@ mod alone {
             ends
         }
 
-        /// A series of lives, each killed one call later than the one before, until a command gets through.
-        fn series(&mut self, filter: &[&str]) -> u32 {
-            for n in 1.. {
-                if self.killed_at(filter, n) == Life::GotThrough {
-                    return n;
-                }
+        /// A series of lives, each killed one call later than the one before, until a command gets through. Gives how many
+        /// were killed.
+        fn series(&mut self, step: Step<'_>) -> u32 {
+            let mut killed = 0;
+            while self.killed_at(step, killed + 1) == Life::Killed {
+                killed += 1;
             }
-            unreachable!("there are more numbers than calls")
+            killed
         }
     }
 
@@ -205,16 +214,23 @@ mod alone {
         let Some(strace) = require("kills at every call", program("strace", "strace")) else { return };
         let mut stage = Stage::set(strace.into(), None);
         let journal = stage.journal();
-        let port = stage.fleet.line("room").path().unwrap().to_owned();
-        let port = std::fs::canonicalize(port).unwrap();
-        let calls = stage.series(&[&journal, port.to_str().unwrap()]);
-        // Seven lines of the journal, each written and flushed, and three exchanges: fewer would mean that strace saw less.
-        assert!(calls > 20, "{calls} calls");
-        let flushes = stage.series(&[]);
-        assert!(flushes > 8, "{flushes} flushes");
+        let port = std::fs::canonicalize(stage.fleet.line("room").path().unwrap()).unwrap();
+        let port = port.to_str().unwrap();
+        // Lines of the journal: accepted, identity, started, write, look, finished. Requests: identity, write, look.
+        for (calls, file, least) in [
+            ("write", Some(journal.as_str()), 6),
+            ("fdatasync", Some(&journal), 6),
+            ("write", Some(port), 3),
+            ("read", Some(port), 3),
+            ("fdatasync,fsync", None, 8),
+        ] {
+            let killed = stage.series(Step { calls, file });
+            assert!(killed >= least, "{killed} lives killed in {calls} of {file:?}");
+            eprintln!("{killed} lives killed in {calls} of {file:?}");
+        }
         let ends = stage.ends();
         assert!(ends.contains_key("done") && ends.contains_key("unknown"), "{ends:?}");
-        eprintln!("{calls} calls, {flushes} flushes: {ends:?}");
+        eprintln!("{ends:?}");
     }
 
     #[test]
@@ -223,11 +239,14 @@ mod alone {
         let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return };
         let mut stage = Stage::set(strace.into(), Some(kafka));
         let journal = stage.journal();
-        let calls = stage.series(&[&journal]);
-        // Eight lines, the position's among them.
-        assert!(calls > 16, "{calls} calls");
+        for calls in ["write", "fdatasync"] {
+            let killed = stage.series(Step { calls, file: Some(&journal) });
+            // The position is a line more.
+            assert!(killed >= 7, "{killed} lives killed in {calls} of the journal");
+            eprintln!("{killed} lives killed in {calls} of the journal");
+        }
         let ends = stage.ends();
         assert!(ends.contains_key("done") && ends.contains_key("unknown"), "{ends:?}");
-        eprintln!("{calls} calls: {ends:?}");
+        eprintln!("{ends:?}");
     }
 }
