@@ -158,14 +158,8 @@ mod alone {
 
         /// Whether no message of the topic would be read again.
         fn is_position_journalled(&self) -> bool {
-            let journal = self.weir.folder().join("state/commands/journal.jsonl");
             let next = format!("\"next\":{}", self.given.len());
-            self.console.is_none() || std::fs::read_to_string(journal).is_ok_and(|text| text.contains(&next))
-        }
-
-        fn journal(&self) -> String {
-            let journal = self.weir.folder().join("state/commands/journal.jsonl");
-            journal.to_str().unwrap().to_owned()
+            self.console.is_none() || self.weir.journal().contains(&next)
         }
 
         /// How the commands ended, each as it should.
@@ -213,13 +207,13 @@ mod alone {
     fn killed_before_each_call_on_journal_port_and_outbox_a_write_is_made_at_most_once() {
         let Some(strace) = require("kills at every call", program("strace", "strace")) else { return };
         let mut stage = Stage::set(strace.into(), None);
-        let journal = stage.journal();
+        let journal = stage.weir.journal_path();
         let port = std::fs::canonicalize(stage.fleet.line("room").path().unwrap()).unwrap();
         let port = port.to_str().unwrap();
         // Lines of the journal: accepted, identity, started, write, look, finished. Requests: identity, write, look.
         for (calls, file, least) in [
-            ("write", Some(journal.as_str()), 6),
-            ("fdatasync", Some(&journal), 6),
+            ("write", journal.to_str(), 6),
+            ("fdatasync", journal.to_str(), 6),
             ("write", Some(port), 3),
             ("read", Some(port), 3),
             ("fdatasync,fsync", None, 8),
@@ -238,9 +232,9 @@ mod alone {
         let Some(strace) = require("kills at every call", program("strace", "strace")) else { return };
         let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return };
         let mut stage = Stage::set(strace.into(), Some(kafka));
-        let journal = stage.journal();
+        let journal = stage.weir.journal_path();
         for calls in ["write", "fdatasync"] {
-            let killed = stage.series(Step { calls, file: Some(&journal) });
+            let killed = stage.series(Step { calls, file: journal.to_str() });
             // The position is a line more.
             assert!(killed >= 7, "{killed} lives killed in {calls} of the journal");
             eprintln!("{killed} lives killed in {calls} of the journal");

@@ -99,6 +99,7 @@ fn a_tool_on_tcp_has_the_line_until_its_time_is_up_or_the_daemon_stops() {
     assert_eq!(unknown.status.code(), Some(64), "{unknown:?}");
 
     let (mut lending, place) = lend(&weir, &["m", "--for", "5s", "--tcp"]);
+    assert!(place.starts_with("127.0.0.1:"), "{place}");
     let mut tool = TcpStream::connect(&place).unwrap();
     tool.set_read_timeout(Some(PATIENCE)).unwrap();
     // SND_NKE to address 1 (EN 13757-2, 5.7.2), which a meter confirms with one character.

@@ -16,15 +16,16 @@
 //! kept here beside it (who works at which meter, how long a challenge holds) can only hold a command back.
 
 mod topic;
+mod waiting;
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Duration;
 
 use jiff::Timestamp;
 use weir_wire::stored::What;
 use weir_wire::{Action, Clock, Command, CommandState, Raw, Reason};
 
 use self::topic::Unjournalled;
+use self::waiting::Term;
 use super::authorise::{Denial, authorise};
 use super::challenge::Challenges;
 use super::closings::Closings;
@@ -65,10 +66,8 @@ pub(super) struct Clerk<C> {
     waiting: VecDeque<String>,
     /// Who has somebody at work, and for which command.
     working: HashMap<String, String>,
-    /// Until when commands may start that were taken by their challenge.
-    by_challenge: HashMap<String, Moment>,
-    /// When commands of an earlier start are over, whatever the clock shows.
-    over_at: HashMap<String, Moment>,
+    /// What of the open commands this start alone knows.
+    terms: HashMap<String, Term>,
     /// Ends that could not be written yet.
     unwritten: HashMap<String, End>,
     /// When the state of a command was last told again.
@@ -97,8 +96,7 @@ impl<C: Crew> Clerk<C> {
             unjournalled: Unjournalled::new(),
             waiting: VecDeque::new(),
             working: HashMap::new(),
-            by_challenge: HashMap::new(),
-            over_at: HashMap::new(),
+            terms: HashMap::new(),
             unwritten: HashMap::new(),
             repeated: HashMap::new(),
             teller,
@@ -128,7 +126,7 @@ impl<C: Crew> Clerk<C> {
                 };
                 self.finish(&id, End { state, reason: Some(reason), detail, observed: None });
             } else if phase == Phase::Accepted {
-                self.over_at.insert(id.clone(), clock::now() + lifetime(&command) + self.rules.skew);
+                self.terms.insert(id.clone(), Term::of_an_earlier_start(&command, &self.rules));
                 self.waiting.push_back(id);
             } else {
                 tracing::warn!(command = id, meter, "interrupted; the meter is asked what became of it");
@@ -270,11 +268,32 @@ impl<C: Crew> Clerk<C> {
         }
     }
 
+    /// What is asked once more of a command that was accepted.
+    fn may_still(&self, verified: &Verified) -> Result<(), Denial> {
+        let issued_at = verified.command.issued_at;
+        // A challenge let it in, and an earlier start knew that.
+        if !verified.by_challenge && issued_at > self.latest() {
+            let detail = format!("issued in the future, at {issued_at}");
+            return Err(Denial { reason: Reason::Stale, detail });
+        }
+        self.authorised(verified)?;
+        // One that is superseded is over, unless a crash came between.
+        match self.last_valve(verified) {
+            Some(last) if issued_at < last => Err(superseded()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The latest that a signer's clock may show.
+    fn latest(&self) -> Timestamp {
+        self.now().at.checked_add(self.rules.skew).unwrap_or(Timestamp::MAX)
+    }
+
     /// When the valve command of the same meter was issued that was issued last; `None` where that does not matter. A
     /// challenge says more about freshness than a date, and a date in the future, which only a challenge lets in, nothing.
     fn last_valve(&self, verified: &Verified) -> Option<Timestamp> {
         let Verified { command, by_challenge, .. } = verified;
-        let latest = self.now().at.checked_add(self.rules.skew).unwrap_or(Timestamp::MAX);
+        let latest = self.latest();
         let last = self.journal.state().last_valve(&command.meter).filter(|last| *last <= latest);
         last.filter(|_| moves_valve(&command.action) && !by_challenge)
     }
@@ -323,8 +342,8 @@ impl<C: Crew> Clerk<C> {
         tracing::info!(command = id, meter, %action, kid, "command accepted");
         if let Some(nonce) = command.challenge.as_deref().filter(|_| by_challenge) {
             self.challenges.spend(nonce);
-            self.by_challenge.insert(id.clone(), clock::now() + lifetime(&command));
         }
+        self.terms.insert(id.clone(), Term::of_now(&command, by_challenge));
         if moves_valve(action) {
             self.supersede(&command);
         }
@@ -350,61 +369,24 @@ impl<C: Crew> Clerk<C> {
         }
     }
 
-    /// Sends the crew to every meter that has a command waiting and nobody at work. One that waits for the clock keeps no
-    /// other from its meter.
-    fn send_out(&mut self) {
-        let mut still_waiting = VecDeque::new();
-        while let Some(id) = self.waiting.pop_front() {
-            let Some(open) = self.journal.state().open(&id).filter(|open| open.phase == Phase::Accepted)
-            else {
-                continue;
-            };
-            let command = open.command.clone();
-            if self.working.contains_key(&command.meter) || !self.is_clock_good_for(&command) {
-                still_waiting.push_back(id);
-                continue;
-            }
-            self.working.insert(command.meter.clone(), id);
-            let deadline = self.deadline(&command);
-            self.crew.carry_out(command, deadline);
-        }
-        self.waiting = still_waiting;
-    }
-
-    /// Whether a command may start as far as the clock goes. A meter's clock is never set to what cannot be trusted.
-    fn is_clock_good_for(&self, command: &Command) -> bool {
-        let by_challenge = self.by_challenge.contains_key(&command.id) && command.action != Action::ClockSet;
-        by_challenge || self.now().clock == Clock::Synced
-    }
-
-    fn deadline(&self, command: &Command) -> Deadline {
-        self.by_challenge
-            .get(&command.id)
-            .map_or(Deadline::Wall(command.not_after), |at| Deadline::Moment(*at))
-    }
-
     /// Whether this command may start now. If so, it has, as far as the journal is concerned.
     pub(super) fn may_start(&mut self, id: &str, asked: Vec<Exchanged>) -> Start {
-        let Some(open) = self.journal.state().open(id).filter(|open| open.phase == Phase::Accepted) else {
+        let open = self.journal.state().open(id).filter(|open| open.phase == Phase::Accepted);
+        let Some(open) = open.filter(|_| !self.unwritten.contains_key(id)) else {
             return Start::Over;
         };
         // Signature and digest were checked at arrival, and the journal is whole.
         let (command, kid) = (open.command.clone(), open.kid.clone());
-        let verified = Verified { command, kid, digest: [0; 32], by_challenge: false };
-        let deadline = self.deadline(&verified.command);
-        if !self.is_clock_good_for(&verified.command) {
-            return Start::NotYet;
-        }
-        let by_challenge = matches!(deadline, Deadline::Moment(_));
-        let verified = Verified { by_challenge, ..verified };
-        let end = if deadline.left().is_zero() {
+        let by_challenge = self.is_by_challenge(id);
+        let verified = Verified { command, kid, digest: [0; 32], by_challenge };
+        let end = if self.is_over(&verified.command) {
             let detail = format!("not_after was {}", verified.command.not_after);
             Some(End { state: CommandState::Expired, reason: None, detail, observed: None })
+        } else if !self.is_clock_good_for(&verified.command) {
+            return Start::NotYet;
         } else {
-            // One that is superseded is over, unless a crash came between.
-            let is_older = self.last_valve(&verified).is_some_and(|last| verified.command.issued_at < last);
-            let denied = if is_older { Err(superseded()) } else { self.authorised(&verified) };
-            denied.err().map(|Denial { reason, detail }| End {
+            let denied = self.may_still(&verified).err();
+            denied.map(|Denial { reason, detail }| End {
                 state: CommandState::Rejected,
                 reason: Some(reason),
                 detail,
@@ -439,6 +421,8 @@ impl<C: Crew> Clerk<C> {
     pub(super) fn finish(&mut self, id: &str, end: End) {
         let Some(open) = self.journal.state().open(id) else { return };
         let meter = open.command.meter.clone();
+        // The first end is the one that holds, also while it is not written.
+        let end = self.unwritten.remove(id).unwrap_or(end);
         let End { state, reason, detail, observed } = end.clone();
         let entry = Entry::Finished {
             id: id.to_owned(),
@@ -453,8 +437,7 @@ impl<C: Crew> Clerk<C> {
             return;
         }
         tracing::info!(command = id, meter, %state, detail, "command finished");
-        self.by_challenge.remove(id);
-        self.over_at.remove(id);
+        self.terms.remove(id);
         if self.working.get(&meter).is_some_and(|working| working == id) {
             self.working.remove(&meter);
         }
@@ -484,37 +467,6 @@ impl<C: Crew> Clerk<C> {
         }
         rules.policy.meters = std::mem::take(&mut self.rules.policy.meters);
         self.rules = rules;
-    }
-
-    /// Whether somebody is to go on with this command: it has no end, and is the one at its meter.
-    pub(super) fn is_under_way(&self, id: &str) -> bool {
-        let open = self.journal.state().open(id);
-        open.is_some_and(|open| self.working.get(&open.command.meter).is_some_and(|working| working == id))
-    }
-
-    /// Ends what waits and whose time is over.
-    fn expire_waiting(&mut self) {
-        let state = self.journal.state();
-        let open = self.waiting.iter().filter_map(|id| state.open(id));
-        let late: Vec<Command> =
-            open.filter(|open| self.is_over(&open.command)).map(|open| open.command.clone()).collect();
-        for command in late {
-            let (reason, detail) = if self.is_clock_good_for(&command) {
-                (None, "another command was at the meter all the time")
-            } else {
-                (Some(Reason::ClockNotTrusted), "the clock could not be trusted all the time")
-            };
-            let detail = detail.to_owned();
-            self.finish(&command.id, End { state: CommandState::Expired, reason, detail, observed: None });
-        }
-    }
-
-    fn is_over(&self, command: &Command) -> bool {
-        match self.deadline(command) {
-            deadline @ Deadline::Moment(_) => deadline.left().is_zero(),
-            deadline @ Deadline::Wall(_) if self.now().clock == Clock::Synced => deadline.left().is_zero(),
-            Deadline::Wall(_) => self.over_at.get(&command.id).is_some_and(|at| *at <= clock::now()),
-        }
     }
 
     /// Nothing is asked any more.
@@ -599,11 +551,6 @@ fn superseded() -> Denial {
         reason: Reason::Superseded,
         detail: "a valve command for this meter was issued later".to_owned(),
     }
-}
-
-/// For how long a command is good.
-fn lifetime(command: &Command) -> Duration {
-    command.not_after.duration_since(command.issued_at).try_into().unwrap_or_default()
 }
 
 fn moves_valve(action: &Action) -> bool {

@@ -37,7 +37,7 @@ pub(super) enum Ask {
     Challenge { reply: oneshot::Sender<Option<String>> },
     /// From where a topic is read.
     Positions { topic: String, reply: oneshot::Sender<Positions> },
-    /// A topic is read from here on, whatever lies before.
+    /// These partitions of a topic are read from here on, whatever lies before.
     Begin { topic: String, positions: Vec<(i32, Position)>, reply: oneshot::Sender<bool> },
     /// Other keys, other rules.
     Change { rules: Rules },

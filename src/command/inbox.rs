@@ -12,8 +12,10 @@
 //! | a partition that was added | its beginning |
 //! | a position that the topic does not have, or behind another message than the last that was read (it was made anew or shortened) | a day back |
 //!
-//! The message before a position is read once more, to know the topic again by its timestamp. Where it is gone, because its
-//! time was over or it was compacted away, the position is taken as it is.
+//! The message before a position is read once more, at every start and every minute, to know the topic again by its
+//! timestamp. What this does not see: a topic that was made anew and in the same minute, under a running gateway, grew beyond
+//! the position; one that did before any message of it was read; one whose last message that was read is gone, because
+//! its time was over or it was compacted away. It is then read from the position on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -28,10 +30,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime;
+use weir_wire::Clock;
 
 use super::desk::{Ask, Desk, Origin, Positions, Reception};
 use super::journal::Position;
-use crate::clock;
+use crate::clock::{self, Dated};
 use crate::limits::{
     COMMAND_BYTES_MAX, INBOX_ASK_MAX, INBOX_LOOK_BACK, INBOX_PARTITIONS_EVERY, INBOX_POLL_MAX,
     INBOX_RETRY_MAX, INBOX_RETRY_MIN,
@@ -323,7 +326,10 @@ impl Reader {
     /// The first message of the last day.
     fn a_day_back(&self, partition: i32, was: Position) -> Result<Position, Trouble> {
         let (low, high) = self.consumer.fetch_watermarks(&self.topic, partition, INBOX_ASK_MAX)?;
-        let since = clock::wall().checked_sub(INBOX_LOOK_BACK).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let Dated { wall, clock, .. } = clock::dated();
+        // Without a clock nobody knows when that was.
+        let look_back = if clock == Clock::Synced { INBOX_LOOK_BACK } else { Duration::MAX };
+        let since = wall.checked_sub(look_back).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let mut wanted = TopicPartitionList::new();
         wanted.add_partition_offset(&self.topic, partition, Offset::Offset(since.as_millisecond().max(0)))?;
         let found = self.consumer.offsets_for_times(wanted, INBOX_ASK_MAX)?;

@@ -22,7 +22,7 @@
 //!    that is started is never carried out again, whatever happens.
 //! 2. Nothing unauthenticated moves a valve: [`verify`], [`authorise`], at arrival and again before the start.
 //! 3. Every command that was proven to come from a known key ends in exactly one final outcome, and that outcome is the
-//!    same however often it is told.
+//!    same however often it is told. One that cannot be remembered is refused and counted, with no outcome.
 //! 4. What proves nothing about its sender costs a count and no more: no outcome, no flash beyond two lines in twenty
 //!    seconds, no place in memory.
 //! 5. Off until configured.

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 /// Messages refused since the last event, by cause.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Refusals {
     counts: BTreeMap<&'static str, u64>,
     last_kid: Option<String>,

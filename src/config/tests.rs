@@ -7,6 +7,7 @@ mod example;
 mod files;
 mod hostile;
 mod load;
+mod options;
 mod secrets;
 mod selection;
 

@@ -163,7 +163,8 @@ impl Kafka {
     pub(crate) fn delete_records(&self, name: &str, partition: i32, before: i64) {
         let mut until = TopicPartitionList::new();
         until.add_partition_offset(name, partition, Offset::Offset(before)).unwrap();
-        self.administer(async |admin, options| admin.delete_records(&until, options).await);
+        let gone = self.administer(async |admin, options| admin.delete_records(&until, options).await);
+        assert!(gone.elements().iter().all(|of| of.error().is_ok()), "{name} was not shortened: {gone:?}");
     }
 
     fn administer<T>(

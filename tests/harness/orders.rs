@@ -15,7 +15,8 @@ use super::ledger::GATEWAY;
 use super::process::next_number;
 use super::weir::{Weir, settings, weir_command};
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// More than a minute: so often the inbox looks at its topic.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A key that may do everything, and where it lies.
 #[derive(Debug)]
@@ -72,6 +73,16 @@ impl Weir {
         std::fs::write(&file, jws).unwrap();
         let output = self.command(&["commands", "submit", file.to_str().unwrap()]);
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
+    /// The journal of commands.
+    pub(crate) fn journal_path(&self) -> PathBuf {
+        self.folder().join("state/commands/journal.jsonl")
+    }
+
+    /// What is in it; nothing before there is one.
+    pub(crate) fn journal(&self) -> String {
+        std::fs::read_to_string(self.journal_path()).unwrap_or_default()
     }
 
     /// What `weir commands list` says of a command; `Null` when it is not in the journal.
@@ -211,8 +222,5 @@ pub(crate) fn wait_told(read: impl Fn() -> Vec<Value>, id: &str) -> Vec<String> 
 
 /// Waits until the daemon has settled from where it reads the topic.
 pub(crate) fn wait_inbox(weir: &Weir) {
-    wait_until("the inbox to have begun", PATIENCE, || {
-        let journal = weir.folder().join("state/commands/journal.jsonl");
-        std::fs::read_to_string(journal).is_ok_and(|text| text.contains("\"positions\":{\"topic\""))
-    });
+    wait_until("the inbox to have begun", PATIENCE, || weir.journal().contains("\"positions\":{\"topic\""));
 }

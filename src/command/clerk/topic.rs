@@ -61,7 +61,9 @@ impl<C: Crew> Clerk<C> {
         if let Some(read) = self.unjournalled.positions.get_mut(topic) {
             read.retain(|partition, _| positions.iter().all(|(begun, _)| begun != partition));
         }
-        if self.journal.state().positions(topic).as_deref() == Some(positions) {
+        // Those of partitions that are not there any more stay: they may come back.
+        let kept = self.journal.state().positions(topic).unwrap_or_default();
+        if positions.iter().all(|position| kept.contains(position)) {
             return true;
         }
         self.write(Entry::Positions { topic: topic.to_owned(), partitions: positions.to_vec() })
@@ -70,10 +72,11 @@ impl<C: Crew> Clerk<C> {
     /// Puts on record what was refused, and then that it need not be read again.
     pub(super) fn journal_topics(&mut self) {
         if !self.unjournalled.refusals.is_empty() {
-            let (counts, last_kid) = self.unjournalled.refusals.take();
+            let (counts, last_kid) = self.unjournalled.refusals.clone().take();
             if !self.write(Entry::Refused { counts, last_kid }) {
                 return;
             }
+            self.unjournalled.refusals = Refusals::default();
         }
         for (topic, partitions) in std::mem::take(&mut self.unjournalled.positions) {
             let partitions: Vec<(i32, Position)> = partitions.into_iter().collect();

@@ -175,7 +175,12 @@ impl Site {
             match self.desk.may_start(&command.id, Vec::new()).await {
                 Start::Now => break,
                 Start::Over => return,
-                Start::NotYet => tokio::time::sleep(wait).await,
+                Start::NotYet => {}
+            }
+            if !deadline.wait(wait).await {
+                let (reason, detail) = not_ready();
+                let end = End { state: CommandState::Expired, reason: Some(reason), detail, observed: None };
+                return self.desk.finish(&command.id, end).await;
             }
         }
         loop {
@@ -284,20 +289,18 @@ impl End {
 
 /// Until when a command may be begun.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Deadline {
-    /// By the wall clock.
-    Wall(Timestamp),
-    /// By the time since boot, where the wall clock is not trusted and the command's challenge was.
-    Moment(Moment),
+pub(super) struct Deadline {
+    /// By the time since boot, whatever the wall clock shows.
+    pub(super) over_at: Moment,
+    /// By the wall clock; `None` where the command's dates say nothing.
+    pub(super) not_after: Option<Timestamp>,
 }
 
 impl Deadline {
     /// Time that is left; zero when it is over.
-    pub(super) fn left(self) -> Duration {
-        match self {
-            Self::Wall(at) => Duration::try_from(at.duration_since(clock::wall())).unwrap_or_default(),
-            Self::Moment(at) => at.since(clock::now()),
-        }
+    fn left(self) -> Duration {
+        let left = |at: Timestamp| Duration::try_from(at.duration_since(clock::wall())).unwrap_or_default();
+        self.not_after.map_or(Duration::MAX, left).min(self.over_at.since(clock::now()))
     }
 
     /// Waits this long, and says whether there is time left then. Returns at once when there is none.

@@ -179,11 +179,7 @@ pub(super) fn prepare(directory: &Path, bytes: &[u8]) -> io::Result<File> {
 
 /// Gives the current file a second name, by its last line's sequence.
 pub(super) fn keep(directory: &Path, sequence: u64) -> io::Result<()> {
-    match fs::hard_link(directory.join(CURRENT), directory.join(format!("journal-{sequence}.jsonl"))) {
-        // Of a rotation that got no further.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result,
-    }
+    fs::hard_link(directory.join(CURRENT), directory.join(format!("journal-{sequence}.jsonl")))
 }
 
 /// Takes the second name from the current file that a rotation has left which got no further.

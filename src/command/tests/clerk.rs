@@ -1,5 +1,7 @@
 //! The clerk, with a crew that goes nowhere: who is let through, in which order, and what is on file when.
 
+mod waiting;
+
 use std::sync::{Arc, Mutex};
 
 use serde_json::json;
@@ -45,6 +47,8 @@ struct Office {
     clerk: Clerk<Nobody>,
     crew: Nobody,
     told: mpsc::Receiver<Tell>,
+    /// Of the disk, each once.
+    faults: failing::Faults,
     folder: TempDir,
 }
 
@@ -58,18 +62,23 @@ impl Office {
     }
 
     fn in_folder(folder: TempDir) -> Self {
-        let journal = Journal::open(folder.path(), stamp(&rules())).unwrap();
-        Self::with_journal(journal, folder)
-    }
-
-    fn with_journal(journal: Journal, folder: TempDir) -> Self {
         let rules = rules();
+        let journal = Journal::open(folder.path(), stamp(&rules)).unwrap();
+        let (journal, faults) = failing::with(&[], journal);
         let (teller, told) = Teller::to_nobody();
         let crew = Nobody::default();
         let switch = StopSwitch::in_directory(folder.path());
         let mut clerk = Clerk::new(GATEWAY.into(), rules, journal, switch, teller, crew.clone());
         clerk.resume();
-        Self { clerk, crew, told, folder }
+        Self { clerk, crew, told, faults, folder }
+    }
+
+    fn fails(&self, faults: &[&'static str]) {
+        self.faults.lock().unwrap().extend(faults);
+    }
+
+    fn journal(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("journal.jsonl")).unwrap()
     }
 
     /// The daemon is killed and started again.
@@ -328,33 +337,6 @@ fn positions_are_kept_behind_the_commands_they_stand_for() {
 }
 
 #[test]
-fn an_untrusted_clock_lets_only_the_right_challenge_through_and_that_once() {
-    clock_is(Clock::Unsynced);
-    let mut office = Office::opened();
-    assert_eq!(
-        rejected_for(&office.take(&issued(1, "valve.close", "A-101", 5))),
-        Some(Reason::ClockNotTrusted)
-    );
-    let nonce = office.clerk.challenge().unwrap();
-    let with = |n, nonce: &str| signed(&json!({ "id": id(n), "challenge": nonce }));
-    assert_eq!(rejected_for(&office.take(&with(2, "guessed"))), Some(Reason::ClockNotTrusted));
-    assert!(is_accepted(&office.take(&with(3, &nonce))));
-    assert_eq!(office.clerk.may_start(&id(3), Vec::new()), Start::Now);
-    assert_eq!(rejected_for(&office.take(&with(4, &nonce))), Some(Reason::ClockNotTrusted));
-}
-
-#[test]
-fn a_command_that_was_accepted_waits_for_the_clock_after_a_restart_without_one() {
-    clock_is(Clock::Synced);
-    let mut office = Office::opened();
-    office.take(&issued(1, "valve.close", "A-101", 5));
-    clock_is(Clock::Unsynced);
-    let mut office = office.restarted();
-    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::NotYet);
-    assert!(office.said().iter().all(|(state, _)| !state.is_final()));
-}
-
-#[test]
 fn nothing_issued_before_the_journal_was_recovered_is_carried_out() {
     clock_is(Clock::Synced);
     let folder = tempfile::tempdir().unwrap();
@@ -383,30 +365,13 @@ fn only_so_many_commands_are_open_at_once() {
     assert_eq!(office.sent().len(), 1);
 }
 
-#[test]
-fn a_clock_that_is_trusted_by_configuration_is_unless_it_shows_what_is_past() {
-    clock_is(Clock::Unsynced);
-    let mut office = Office::opened();
-    office.clerk.change(Rules { trust_clock: true, ..rules() });
-    office.clerk.tick();
-    clock::simulated::set_wall(now() + jiff::SignedDuration::from_secs(200));
-    clock::simulated::set_synced(false);
-    assert!(is_accepted(&office.take(&issued(1, "valve.close", "A-101", 5))));
-    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
-    clock::set_floor(now() + jiff::SignedDuration::from_hours(24));
-    let late = office.take(&issued(2, "valve.close", "A-101", 3));
-    assert_eq!(rejected_for(&late), Some(Reason::ClockNotTrusted), "{late:?}");
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_flood_costs_the_journal_two_lines_in_a_while_and_a_command_in_it_its_own() {
     clock_is(Clock::Synced);
     let mut office = Office::opened();
     assert!(office.clerk.begin("t", &[(0, Position::at(0))]));
-    let path = office.folder.path().join("journal.jsonl");
-    let lines = || std::fs::read_to_string(&path).unwrap().lines().count();
     let from = |next| Origin::Topic { topic: "t".into(), partition: 0, position: Position::at(next) };
-    let before = lines();
+    let before = office.journal().lines().count();
     for second in 0..100 {
         for n in 0..10 {
             office.clerk.take(b"rubbish", &from(second * 10 + n + 1));
@@ -415,7 +380,7 @@ async fn a_flood_costs_the_journal_two_lines_in_a_while_and_a_command_in_it_its_
         tokio::time::advance(Duration::from_secs(1)).await;
     }
     let intervals = 100 / usize::try_from(TOPICS_JOURNALLED_EVERY.as_secs()).unwrap();
-    assert_eq!(lines() - before, 2 * intervals);
+    assert_eq!(office.journal().lines().count() - before, 2 * intervals);
     office.clerk.tick();
     office.clerk.take(issued(1, "valve.close", "A-101", 5).as_bytes(), &from(1001));
     office.clerk.tick();
@@ -445,61 +410,6 @@ fn genuine_commands_of_other_gateways_take_only_so_many_of_the_places() {
     assert!(is_accepted(&office.take(&issued(9999, "valve.close", "A-101", 5))));
 }
 
-#[tokio::test(start_paused = true)]
-async fn one_that_waits_for_the_clock_keeps_no_other_from_its_meter_and_has_an_end_without_it() {
-    clock_is(Clock::Synced);
-    let mut office = Office::opened();
-    office.take(&issued(1, "clock.set", "A-101", 5));
-    office.sent();
-    clock_is(Clock::Unsynced);
-    let mut office = office.restarted();
-    let nonce = office.clerk.challenge().unwrap();
-    let read = signed(&json!({ "id": id(2), "action": "read.now", "challenge": nonce }));
-    assert!(is_accepted(&office.take(&read)));
-    assert_eq!(office.sent(), [("carry out", id(2))]);
-    office.finish(&id(2), CommandState::Done);
-    office.said();
-    // However wrong the clock is, after its lifetime and the skew it is over.
-    for (seconds, said) in [(724, vec![]), (2, vec![(CommandState::Expired, Some(Reason::ClockNotTrusted))])]
-    {
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-        office.clerk.tick();
-        assert_eq!(office.said(), said);
-    }
-    assert_eq!(office.sent(), []);
-}
-
-#[test]
-fn one_that_waits_for_the_clock_goes_when_it_is_trusted() {
-    clock_is(Clock::Synced);
-    let mut office = Office::opened();
-    office.take(&issued(1, "valve.close", "A-101", 5));
-    clock_is(Clock::Unsynced);
-    let mut office = office.restarted();
-    office.clerk.tick();
-    assert_eq!(office.sent(), []);
-    clock_is(Clock::Synced);
-    office.clerk.tick();
-    assert_eq!(office.sent(), [("carry out", id(1))]);
-    office.clerk.tick();
-    assert_eq!(office.sent(), [], "once");
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_that_waits_for_its_meter_too_long_expires() {
-    clock_is(Clock::Synced);
-    let mut office = Office::opened();
-    office.take(&issued(1, "valve.close", "A-101", 6));
-    office.take(&issued(2, "clock.set", "A-101", 5));
-    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
-    office.said();
-    tokio::time::advance(Duration::from_secs(601)).await;
-    office.clerk.tick();
-    assert_eq!(office.said(), [(CommandState::Expired, None)]);
-    office.finish(&id(1), CommandState::Done);
-    assert_eq!(office.sent(), [("carry out", id(1))], "the other never set out");
-}
-
 #[test]
 fn who_works_for_a_command_that_was_superseded_is_told_to_leave_it() {
     clock_is(Clock::Synced);
@@ -516,40 +426,17 @@ fn who_works_for_a_command_that_was_superseded_is_told_to_leave_it() {
 #[test]
 fn an_end_that_could_not_be_written_is_written_later_and_told_then() {
     clock_is(Clock::Synced);
-    let folder = tempfile::tempdir().unwrap();
-    let hour_ago = stamp(&rules()).at - jiff::SignedDuration::from_hours(1);
-    drop(Journal::open(folder.path(), Stamp { at: hour_ago, ..stamp(&rules()) }).unwrap());
-    let journal = Journal::open(folder.path(), stamp(&rules())).unwrap();
-    let (journal, faults) = failing::with(&[], journal);
-    let mut office = Office::with_journal(journal, folder);
+    let mut office = Office::opened();
     office.take(&issued(1, "valve.close", "A-101", 5));
     assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
     office.said();
-    faults.lock().unwrap().extend(["flush", "flush"]);
+    office.fails(&["flush", "flush"]);
     office.finish(&id(1), CommandState::Done);
-    office.clerk.tick();
+    office.finish(&id(1), CommandState::Failed);
     assert_eq!(office.said(), [], "not on flash, so not told");
     office.clerk.tick();
     assert_eq!(office.said(), [(CommandState::Done, None)]);
     assert_eq!(office.restarted().sent(), []);
-}
-
-#[test]
-fn a_date_in_the_future_that_a_challenge_let_in_holds_up_no_later_command() {
-    clock_is(Clock::Synced);
-    let mut office = Office::opened();
-    clock_is(Clock::Unsynced);
-    let nonce = office.clerk.challenge().unwrap();
-    let far = json!({
-        "id": id(1), "challenge": nonce,
-        "issued_at": "2031-01-01T00:00:00Z", "not_after": "2031-01-01T00:10:00Z",
-    });
-    assert!(is_accepted(&office.take(&signed(&far))));
-    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Now);
-    office.finish(&id(1), CommandState::Done);
-    clock_is(Clock::Synced);
-    let second = office.take(&issued(2, "valve.open", "A-101", 5));
-    assert!(is_accepted(&second), "{second:?}");
 }
 
 #[test]
@@ -563,4 +450,43 @@ fn a_reload_changes_keys_and_locks_and_leaves_the_meters_of_the_start() {
     let locked = office.take(&issued(1, "valve.close", "A-101", 5));
     assert_eq!(rejected_for(&locked), Some(Reason::Locked));
     assert!(is_accepted(&office.take(&issued(2, "valve.open", "A-999", 4))));
+}
+
+#[test]
+fn one_whose_end_could_not_be_written_is_not_started_meanwhile() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    office.take(&issued(1, "valve.close", "A-101", 5));
+    office.fails(&["flush"]);
+    office.finish(&id(1), CommandState::Rejected);
+    assert!(!office.clerk.is_under_way(&id(1)));
+    assert_eq!(office.clerk.may_start(&id(1), Vec::new()), Start::Over);
+    office.clerk.tick();
+    assert_eq!(office.said(), [(CommandState::Accepted, None), (CommandState::Rejected, None)]);
+}
+
+#[test]
+fn what_was_refused_is_on_record_before_the_topic_is_read_on() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    assert!(office.clerk.begin("t", &[(0, Position::at(0))]));
+    let origin = Origin::Topic { topic: "t".into(), partition: 0, position: Position::at(1) };
+    office.clerk.take(b"rubbish", &origin);
+    office.fails(&["flush"]);
+    office.clerk.tick();
+    assert!(office.faults.lock().unwrap().is_empty());
+    assert!(!office.journal().contains("malformed"));
+    office.clerk.tick();
+    let journal = office.journal();
+    assert!(journal.find("malformed").unwrap() < journal.find("\"next\":1").unwrap(), "{journal}");
+}
+
+#[test]
+fn a_topic_that_has_lost_a_partition_is_begun_once() {
+    clock_is(Clock::Synced);
+    let mut office = Office::opened();
+    assert!(office.clerk.begin("t", &[(0, Position::at(5)), (1, Position::at(6))]));
+    let before = office.journal();
+    assert!(office.clerk.begin("t", &[(0, Position::at(5))]));
+    assert_eq!(office.journal(), before);
 }

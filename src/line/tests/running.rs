@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use weir_mbus::{Mbus, Options};
-use weir_meter::{Fault, Parity, StopBits};
+use weir_meter::{Fault, Parity, StopBits, async_trait};
 use weir_modbus::{Framing, Modbus};
 use weir_simulator as sim;
+use weir_wire::{Quantity, Unit, Value};
 
 use super::*;
 use crate::limits::{LINE_FRAMES_KEPT, LINE_REQUESTS_MAX, LINE_STOP_MAX, LINE_WATCHERS_MAX};
@@ -188,6 +189,50 @@ async fn a_register_that_rolls_over_is_told_before_the_reading_that_shows_it() {
     assert_eq!((told.was.to_string(), told.now.to_string()), (before, after));
     handle.stop().await;
     assert_eq!(outbox.stats().await.unwrap().urgent.stored, 1, "and nothing else");
+}
+
+/// Answers without a line, each time with the next of these volumes.
+struct Told(Vec<&'static str>);
+
+#[async_trait]
+impl Driver for Told {
+    fn name(&self) -> &'static str {
+        "told"
+    }
+
+    fn timing(&self, serial: &Serial) -> weir_meter::Timing {
+        Mbus::new(weir_mbus::Address::primary(1).unwrap(), weir_mbus::Options::default()).timing(serial)
+    }
+
+    fn load(&self) -> Vec<weir_meter::Load> {
+        Vec::new()
+    }
+
+    async fn read(&mut self, _: &mut dyn weir_meter::Line) -> Result<weir_meter::Answer, Fault> {
+        let volume = self.0.remove(0).parse().unwrap();
+        let values = vec![Value::number(Quantity::Volume, volume, Unit::CubicMetre)];
+        Ok(weir_meter::Answer { values, ..weir_meter::Answer::default() })
+    }
+}
+
+#[tokio::test]
+async fn a_register_that_went_back_is_told_as_that_and_not_as_a_roll_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tty");
+    let _simulator = simulate(unpaced(&path).with([sim::MeterConfig::mbus("other").address(9)]));
+    let (outbox, _directory) = open_outbox();
+    let handle = start(
+        line(Port::Serial(path), vec![meter("A-1", Told(vec!["421.5", "420.0"]), DAILY)]),
+        outbox.clone(),
+    );
+    let mut events = outbox.reader(Lane::Urgent);
+    until(&handle, |status| status.up).await;
+    handle.read("A-1").await.unwrap();
+    handle.read("A-1").await.unwrap();
+    let What::RegisterWentBack(told) = next_events(&mut events, 1).await.remove(0) else {
+        panic!("it did not go back")
+    };
+    assert_eq!((told.was.to_string(), told.now.to_string()), ("421.5".into(), "420.0".into()));
 }
 
 #[tokio::test]

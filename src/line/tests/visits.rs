@@ -1,5 +1,8 @@
 //! Visits to a meter: ahead of every poll, never inside an exchange, with orders that go out once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use tokio::task::JoinHandle;
 use weir_mbus::Mbus;
 use weir_meter::{Fault, Order, ValveOrder, async_trait};
@@ -178,13 +181,13 @@ async fn a_line_that_is_down_or_has_stopped_says_so_to_a_visit() {
     assert_eq!(handle.visit("A-1", Look).await.unwrap_err(), VisitError::Stopped);
 }
 
-/// Reads its meter with twice the requests.
-struct Twice(Mbus);
+/// Reads its meter again and again until it is stopped, and counts how often in one go.
+struct Endless(Mbus, Arc<AtomicU32>);
 
 #[async_trait]
-impl Driver for Twice {
+impl Driver for Endless {
     fn name(&self) -> &'static str {
-        "twice"
+        "endless"
     }
 
     fn timing(&self, serial: &Serial) -> weir_meter::Timing {
@@ -196,13 +199,16 @@ impl Driver for Twice {
     }
 
     async fn read(&mut self, line: &mut dyn weir_meter::Line) -> Result<weir_meter::Answer, Fault> {
-        self.0.read(line).await?;
-        self.0.read(line).await
+        self.1.store(0, Ordering::Relaxed);
+        loop {
+            self.0.read(line).await?;
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
 #[tokio::test]
-async fn polls_go_on_while_a_visit_waits_for_its_meters_late_window_and_make_room_when_it_is_over() {
+async fn a_poll_goes_on_while_a_visit_waits_for_its_meters_late_window_and_makes_room_when_it_is_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tty");
     let line_config = sim::LineConfig { paced: Some(false), ..sim::LineConfig::pty("riser-1", &path) };
@@ -212,21 +218,27 @@ async fn polls_go_on_while_a_visit_waits_for_its_meters_late_window_and_make_roo
     });
     let _simulator = simulator.unwrap();
     let (outbox, _directory) = open_outbox();
-    let seldom = Duration::from_secs(86_400);
-    let dead = Meter { late_window: Some(Duration::from_secs(2)), ..meter("dead", mbus(9), seldom) };
-    let polled = vec![meter("A-1", Twice(mbus(1)), Duration::from_millis(50)), dead];
+    let in_one_go = Arc::new(AtomicU32::new(0));
+    let endless = Endless(mbus(1), Arc::clone(&in_one_go));
+    let late_window = Some(Duration::from_secs(5));
+    let dead = Meter { late_window, ..meter("dead", mbus(9), Duration::from_secs(86_400)) };
+    let polled = vec![meter("A-1", endless, Duration::from_millis(50)), dead];
     let handle = start(Config { repeats: 0, ..line(Port::Serial(path), polled) }, outbox);
-    let answered = |status: &LineStatus| status.meters[0].counters.answered;
-    until(&handle, |status| answered(status) > 2).await;
+    until(&handle, |status| status.up).await;
 
     // Nobody answers, and the meter rests; the next visit waits for that.
     assert!(handle.visit("dead", Look).await.unwrap().0.is_err());
-    let before = answered(&handle.status());
     let waiting = tokio::spawn({
         let handle = handle.clone();
         async move { handle.visit("dead", Look).await.unwrap() }
     });
-    until(&handle, |status| answered(status) > before + 10).await;
-    assert!(!waiting.is_finished(), "the late window is not over yet");
-    assert!(waiting.await.unwrap().0.is_err());
+    tokio::task::yield_now().await;
+    in_one_go.store(0, Ordering::Relaxed);
+    while in_one_go.load(Ordering::Relaxed) < 10 {
+        assert!(!waiting.is_finished(), "the poll gave way to a visit that could not be made");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // The poll never ends by itself.
+    let visited = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap();
+    assert!(visited.0.is_err());
 }
