@@ -243,6 +243,8 @@ fn an_octave_tells_what_flowed_back_and_a_flow_with_its_sign_in_its_own_unit() {
         "arad-octave",
         &[
             (Input, 0x00, &[0x0881]),
+            // Sixteen registers with a digit in each.
+            (Input, 0x01, &[0x31, 0x37, 0x30, 0x34, 0x32, 0x35, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             (Input, 0x17, &[0]),
             // 1.5 is 3F F8 and zeros, -12.5 is C0 29 and zeros; low byte first.
             (Input, 0x20, &[0x0000, 0x0000, 0x0000, 0xF83F]),
@@ -251,6 +253,7 @@ fn an_octave_tells_what_flowed_back_and_a_flow_with_its_sign_in_its_own_unit() {
         ],
     );
     assert_eq!(told(&answer), ["reverse-volume 1.5 m3", "volume-flow -12.5 l/min"]);
+    assert_eq!(answer.identity.number.as_deref(), Some("170425"));
     assert_eq!(
         (answer.status.battery_low, answer.status.alarms.join(" ")),
         (Some(true), "leak flow-cut-off".into())
