@@ -1,17 +1,23 @@
 //! The daemon killed before each of its steps with a command, and started again: no write is made twice, and every command
 //! has exactly one end.
 //!
-//! The steps are the kernel's: strace kills the daemon as a thread of it enters its n-th call of a kind on a file, for every n
-//! until a command gets through. What happens between two calls nobody outside can see, so killing before each call is
-//! killing before and after each. The series: the journal's writes, its flushes, the port's writes, its reads, and every
-//! flush of any file, the outbox's among them. The journal's are made once more with commands from a topic of Apache
-//! Kafka, which hands them on again from the position in the journal.
+//! The steps are the journal's writes and flushes, every flush of any file, the outbox's among them, and the bytes between
+//! daemon and meter. For the first, strace kills the daemon as a thread of it enters its n-th such call; for the bytes, the
+//! wire does before it passes the n-th on; for every n until a command gets through (`WEIR_STORY_ROUNDS=150`; with fewer
+//! rounds, not every byte). What happens between two of them nobody outside can see, so killing before each is killing
+//! before and after each. The journal's are made once more with commands from a topic of Apache Kafka, which hands them on
+//! again from the position in the journal.
 
 mod alone {
     use std::collections::BTreeMap;
     use std::ffi::OsString;
+    use std::net::Ipv4Addr;
+    use std::path::Path;
     use std::time::Duration;
 
+    use weir_simulator::LineConfig;
+
+    use crate::harness::chance::rounds;
     use crate::harness::deadline::wait_for;
     use crate::harness::fleet::{Fleet, Street};
     use crate::harness::kafka::Kafka;
@@ -19,10 +25,13 @@ mod alone {
     use crate::harness::orders::{Console, Signer, quick_valves, states_of, tomorrow, wait_inbox};
     use crate::harness::programs::program;
     use crate::harness::weir::{Weir, settings};
+    use crate::harness::wire::Wire;
 
     const PATIENCE: Duration = Duration::from_secs(60);
-    /// More than a command takes calls of either kind.
-    const METERS: u8 = 120;
+    /// More than a command takes steps of all kinds together.
+    const METERS: u8 = 250;
+    /// About as many bytes pass for a command.
+    const BYTES: u32 = 150;
     const TOPIC: &str = "broken.commands";
 
     struct Stage {
@@ -30,6 +39,7 @@ mod alone {
         signer: Signer,
         weir: Weir,
         strace: OsString,
+        wire: Wire,
         /// Where commands come from, if not from the control socket.
         console: Option<Console>,
         next_meter: u8,
@@ -38,19 +48,19 @@ mod alone {
     }
 
     /// Where the daemon is killed.
-    #[derive(Clone, Copy)]
-    struct Step<'s> {
-        /// By name, with commas.
-        calls: &'s str,
-        /// On this file alone.
-        file: Option<&'s str>,
+    #[derive(Clone, Copy, Debug)]
+    enum Step<'s> {
+        /// Calls by name, with commas; on this file alone.
+        Call(&'s str, Option<&'s Path>),
+        /// Bytes on the wire, in either direction.
+        Byte,
     }
 
-    /// How a life under strace ended.
+    /// How a life ended.
     #[derive(PartialEq)]
     enum Life {
         Killed,
-        /// The command had its end before so many calls.
+        /// The command had its end before so many steps.
         GotThrough,
     }
 
@@ -59,7 +69,11 @@ mod alone {
             let keys = "every = \"1d\"\nadapter_allowance = \"300ms\"\nrepeats = 0\n";
             let mut room = Street::cjt188("room", METERS).key(keys);
             room.simulated.meters.iter_mut().for_each(|meter| meter.model = Some("cold".into()));
+            let served = LineConfig::tcp("room", (Ipv4Addr::LOCALHOST, 0).into());
+            room.simulated = LineConfig { paced: Some(false), ..served.with(room.simulated.meters) };
             let (fleet, signer) = (Fleet::start(61, [room]), Signer::new());
+            let meters = fleet.line("room").address().unwrap();
+            let wire = Wire::to(meters);
             let topics = ["readings", "events", "outcomes"].map(|topic| {
                 kafka.inspect(|kafka| kafka.create_topic(&format!("broken.{topic}"), 1, &[]));
                 format!("{topic}_topic = \"broken.{topic}\"\n")
@@ -73,6 +87,7 @@ mod alone {
                     .replace("skew", "closings_per_hour_max = 1000\nclosings_per_day_max = 1000\nskew");
                 let lines =
                     fleet.config().replace("\"cjt188\"\n", "\"cjt188\"\nprofile = \"quick-cjt188.toml\"\n");
+                let lines = lines.replace(&meters.to_string(), &wire.address.to_string());
                 format!("{}\n{commands}\n{lines}", settings(folder, &bootstrap, &topics.concat()))
             });
             // The journal begins, so that what is signed from now on is to be carried out.
@@ -83,7 +98,7 @@ mod alone {
                 Console::new(&bootstrap, TOPIC)
             });
             weir.kill();
-            Self { fleet, signer, weir, strace, console, next_meter: 0, given: Vec::new() }
+            Self { fleet, signer, weir, strace, wire, console, next_meter: 0, given: Vec::new() }
         }
 
         fn sign(&mut self) -> (String, String, String) {
@@ -104,25 +119,30 @@ mod alone {
             (jws, id, meter)
         }
 
-        /// Kills the daemon as one of its threads enters its n-th such call, somewhere on its way with a command.
+        /// Kills the daemon before the n-th such step, somewhere on its way with a command.
         fn killed_at(&mut self, step: Step<'_>, n: u32) -> Life {
-            let Step { calls, file } = step;
-            let mut wrapper = vec![self.strace.clone()];
-            wrapper.extend(["-f", "-qq", "-o", "/dev/null"].map(OsString::from));
-            if let Some(file) = file {
-                wrapper.extend(["-P".into(), file.into()]);
+            let mut wrapper = Vec::new();
+            if let Step::Call(calls, file) = step {
+                wrapper.push(self.strace.clone());
+                wrapper.extend(["-f", "-qq", "-o", "/dev/null"].map(OsString::from));
+                if let Some(file) = file {
+                    wrapper.extend(["-P".into(), file.into()]);
+                }
+                wrapper.push("-e".into());
+                wrapper.push(format!("inject={calls}:signal=KILL:when={n}").into());
             }
-            wrapper.push("-e".into());
-            wrapper.push(format!("inject={calls}:signal=KILL:when={n}").into());
             let (jws, id, _) = self.sign();
             if let Some(console) = &self.console {
                 console.send_to(0, &jws);
                 console.flush();
             }
             self.weir.run_under(wrapper);
-            self.weir.start();
+            let daemon = self.weir.start().id();
+            if matches!(step, Step::Byte) {
+                self.wire.kill_before(n, daemon);
+            }
             let mut is_handed_in = self.console.is_some();
-            let life = wait_for(&format!("an end of the life with {n} calls"), PATIENCE, || {
+            let life = wait_for(&format!("an end of the life with {n} steps"), PATIENCE, || {
                 if self.weir.process().ended().is_some() {
                     return Some(Life::Killed);
                 }
@@ -141,6 +161,7 @@ mod alone {
                 let is_over = self.weir.process().stderr().contains(&said);
                 (is_over && self.is_position_journalled()).then_some(Life::GotThrough)
             });
+            self.wire.disarm();
             self.weir.kill();
             self.weir.run_under(Vec::new());
             if life == Life::Killed {
@@ -192,11 +213,11 @@ mod alone {
             ends
         }
 
-        /// A series of lives, each killed one call later than the one before, until a command gets through. Gives how many
-        /// were killed.
-        fn series(&mut self, step: Step<'_>) -> u32 {
+        /// A series of lives, each killed so many steps later than the one before, until a command gets through. Gives how
+        /// many were killed.
+        fn series(&mut self, step: Step<'_>, by: u32) -> u32 {
             let mut killed = 0;
-            while self.killed_at(step, killed + 1) == Life::Killed {
+            while self.killed_at(step, 1 + killed * by) == Life::Killed {
                 killed += 1;
             }
             killed
@@ -204,23 +225,22 @@ mod alone {
     }
 
     #[test]
-    fn killed_before_each_call_on_journal_port_and_outbox_a_write_is_made_at_most_once() {
-        let Some(strace) = require("kills at every call", program("strace", "strace")) else { return };
+    fn killed_before_each_step_of_journal_wire_and_outbox_a_write_is_made_at_most_once() {
+        let Some(strace) = require("kills at every step", program("strace", "strace")) else { return };
         let mut stage = Stage::set(strace.into(), None);
         let journal = stage.weir.journal_path();
-        let port = std::fs::canonicalize(stage.fleet.line("room").path().unwrap()).unwrap();
-        let port = port.to_str().unwrap();
+        let journal = Some(journal.as_path());
         // Lines of the journal: accepted, identity, started, write, look, finished. Requests: identity, write, look.
-        for (calls, file, least) in [
-            ("write", journal.to_str(), 6),
-            ("fdatasync", journal.to_str(), 6),
-            ("write", Some(port), 3),
-            ("read", Some(port), 3),
-            ("fdatasync,fsync", None, 8),
+        let lives = rounds(30).min(BYTES);
+        for (step, by, least) in [
+            (Step::Call("write", journal), 1, 6),
+            (Step::Call("fdatasync", journal), 1, 6),
+            (Step::Call("fdatasync,fsync", None), 1, 8),
+            (Step::Byte, BYTES / lives, lives * 2 / 3),
         ] {
-            let killed = stage.series(Step { calls, file });
-            assert!(killed >= least, "{killed} lives killed in {calls} of {file:?}");
-            eprintln!("{killed} lives killed in {calls} of {file:?}");
+            let killed = stage.series(step, by);
+            assert!(killed >= least, "{killed} lives of {step:?}");
+            eprintln!("{killed} lives of {step:?}");
         }
         let ends = stage.ends();
         assert!(ends.contains_key("done") && ends.contains_key("unknown"), "{ends:?}");
@@ -228,13 +248,13 @@ mod alone {
     }
 
     #[test]
-    fn killed_before_each_call_on_the_journal_a_command_from_the_topic_is_neither_skipped_nor_repeated() {
-        let Some(strace) = require("kills at every call", program("strace", "strace")) else { return };
+    fn killed_before_each_step_of_the_journal_a_command_from_the_topic_is_neither_skipped_nor_repeated() {
+        let Some(strace) = require("kills at every step", program("strace", "strace")) else { return };
         let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return };
         let mut stage = Stage::set(strace.into(), Some(kafka));
         let journal = stage.weir.journal_path();
         for calls in ["write", "fdatasync"] {
-            let killed = stage.series(Step { calls, file: journal.to_str() });
+            let killed = stage.series(Step::Call(calls, Some(&journal)), 1);
             // The position is a line more.
             assert!(killed >= 7, "{killed} lives killed in {calls} of the journal");
             eprintln!("{killed} lives killed in {calls} of the journal");

@@ -32,3 +32,4 @@ pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod terminal;
 pub(crate) mod weir;
+pub(crate) mod wire;

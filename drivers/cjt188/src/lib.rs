@@ -13,7 +13,8 @@
 //! orders of the command path (`command`).
 //!
 //! What this crate deliberately does not do: decipher SM4, write keys, the parameters of the 2018 edition (A101 to A106) or
-//! the factory's switch (A019), or guess at a layout that no source tells. Such answers keep their bytes.
+//! the factory's switch (A019), ask for heat and cold together (911F), or guess at a layout that no source tells. Such
+//! answers keep their bytes.
 
 mod address;
 mod bcd;

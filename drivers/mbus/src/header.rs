@@ -157,6 +157,51 @@ impl<'a> ShortHeader<'a> {
 mod tests {
     use super::*;
 
+    /// EN 13757-7, device types, written down anew. What is not in here is reserved, or something that no reading of a
+    /// meter comes from (loggers, converters, repeaters, controllers), and keeps its code.
+    const MEDIA: [(u8, &str); 29] = [
+        (0x00, "other"),
+        (0x01, "oil"),
+        (0x02, "electricity"),
+        (0x03, "gas"),
+        (0x04, "heat"),
+        (0x05, "steam"),
+        // 30 to 90 degC.
+        (0x06, "warm-water"),
+        (0x07, "water"),
+        (0x08, "heat-cost-allocator"),
+        (0x09, "compressed-air"),
+        (0x0A, "cooling-outlet"),
+        (0x0B, "cooling-inlet"),
+        (0x0C, "heat-inlet"),
+        (0x0D, "heat-cooling"),
+        (0x0E, "bus-system"),
+        (0x0F, "unknown"),
+        // From 90 degC on.
+        (0x15, "hot-water"),
+        (0x16, "cold-water"),
+        (0x17, "dual-water"),
+        (0x18, "pressure"),
+        (0x19, "ad-converter"),
+        (0x1A, "smoke-detector"),
+        (0x1B, "room-sensor"),
+        (0x1C, "gas-detector"),
+        (0x20, "electricity-breaker"),
+        (0x21, "valve"),
+        (0x25, "customer-display"),
+        (0x28, "waste-water"),
+        (0x29, "garbage"),
+    ];
+
+    #[test]
+    fn every_device_type_is_named_or_keeps_its_code() {
+        for code in 0x00..=0xFF {
+            let named = MEDIA.iter().find(|(listed, _)| *listed == code).map(|(_, name)| (*name).to_owned());
+            let expected = named.unwrap_or_else(|| format!("device-type-{code:02X}"));
+            assert_eq!(medium(code).as_str(), expected, "{code:02X}");
+        }
+    }
+
     #[test]
     fn letters_come_out_of_their_five_bits() {
         assert_eq!(manufacturer(0x1593), "ELS");

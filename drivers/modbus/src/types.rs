@@ -206,7 +206,12 @@ fn digits(sorted: &[u8]) -> Option<String> {
     nibbles.map(|nibble| char::from_digit(nibble.into(), 10)).collect()
 }
 
+/// Two characters to a register, or one in the low byte of each: the Octave's number is read so by the program that its
+/// profile follows. A high byte of 0 in every register says which, since no packed text has one.
 fn text(sorted: &[u8]) -> Option<String> {
+    let low_byte = |register: &[u8]| if let [0, low] = register { Some(*low) } else { None };
+    let one_to_a_register: Option<Vec<u8>> = sorted.chunks(2).map(low_byte).collect();
+    let sorted = one_to_a_register.as_deref().unwrap_or(sorted);
     let end = sorted.iter().position(|byte| *byte == 0).unwrap_or(sorted.len());
     let (text, padding) = sorted.split_at_checked(end)?;
     let printable = |byte: &u8| matches!(byte, b' '..=b'~');

@@ -160,6 +160,85 @@ fn a_heat_meter_tells_all_its_registers() {
     assert_eq!(told(&water), ["di:901F[0] = opaque"], "a water meter has no such layout");
 }
 
+/// Metering data of a heat meter with these unit codes behind power and flow; the digits are 1234 and 123456.
+fn heat(power: u8, flow: u8) -> Vec<u8> {
+    [
+        &[0x90, 0x1F, 0x00, 0x00, 0x10, 0x00, 0x00, 0x05, 0x50, 0x12, 0x00, 0x00, 0x05][..],
+        &[0x34, 0x12, 0x00, 0x00, power, 0x56, 0x34, 0x12, 0x00, flow],
+        &[0x78, 0x56, 0x34, 0x12, 0x2C, 0x55, 0x60, 0x00, 0x25, 0x40, 0x00, 0x34, 0x12, 0x00],
+        &NO_CLOCK,
+        &[0x00, 0x00],
+    ]
+    .concat()
+}
+
+#[test]
+fn every_power_and_flow_of_the_standard_is_exact() {
+    for (code, says) in [
+        (0x14, "power[0] = 12.34 W"),
+        (0x17, "power[0] = 12.34 kW"),
+        (0x1A, "power[0] = 12.34 MW"),
+        (0x05, "power[0] = invalid (unit code 05 is kWh, which is no power)"),
+        (0x32, "power[0] = invalid (unit code 32 is l/h, which is no power)"),
+    ] {
+        let answer = answer_of("20:00000000000012", &heat(code, 0x35), &Profile::default());
+        assert_eq!(told(&answer)[2], says, "{code:02X}");
+    }
+    for (code, says) in [
+        (0x32, "volume-flow[0] = 12.3456 l/h"),
+        (0x33, "volume-flow[0] = 123.456 l/h"),
+        (0x34, "volume-flow[0] = 1234.56 l/h"),
+        (0x35, "volume-flow[0] = 12.3456 m3/h"),
+        (0x36, "volume-flow[0] = 123.456 m3/h"),
+        (0x37, "volume-flow[0] = 1234.56 m3/h"),
+        (0x2C, "volume-flow[0] = invalid (unit code 2C is m3, which is no volume-flow)"),
+        (0x38, "volume-flow[0] = invalid (unit code 38 is not known)"),
+    ] {
+        let answer = answer_of("20:00000000000012", &heat(0x17, code), &Profile::default());
+        assert_eq!(told(&answer)[3], says, "{code:02X}");
+    }
+}
+
+#[test]
+fn every_meter_type_is_named_or_unknown() {
+    const MEDIA: [(u8, &str); 15] = [
+        (0x10, "cold-water"),
+        (0x11, "hot-water"),
+        (0x12, "drinking-water"),
+        (0x13, "reclaimed-water"),
+        // 10 to 19 are water; these have no name of their own.
+        (0x14, "water"),
+        (0x15, "water"),
+        (0x16, "water"),
+        (0x17, "water"),
+        (0x18, "water"),
+        (0x19, "water"),
+        (0x20, "heat"),
+        (0x21, "cooling"),
+        // Since 2018.
+        (0x22, "heat-cooling"),
+        (0x30, "gas"),
+        (0x40, "electricity"),
+    ];
+    for meter_type in 0x00..=0xFF {
+        let expected =
+            MEDIA.iter().find(|(listed, _)| *listed == meter_type).map_or("unknown", |(_, name)| name);
+        let address = Address::from_wire(meter_type, [0x12, 0, 0, 0, 0, 0, 0]);
+        let telegram = encode(0, &address, 0x81, &metering(M3_556677, M3_556677, NO_CLOCK, [0, 0]));
+        let medium = decode(&telegram, &Profile::default()).unwrap().identity.medium.unwrap();
+        assert_eq!(medium.as_str(), expected, "{meter_type:02X}");
+    }
+}
+
+#[test]
+fn the_metering_data_of_heat_and_cold_together_are_kept_as_bytes() {
+    let registers = [0x11; 59];
+    let data = [&[0x1F, 0x91, 0x00][..], &registers].concat();
+    let answer = answer_of("22:00000000000012", &data, &Profile::default());
+    assert_eq!(told(&answer), ["di:911F[0] = opaque"]);
+    assert_eq!(answer.values[0].raw, Some(Raw(registers.to_vec())));
+}
+
 #[test]
 fn data_of_unknown_layout_are_kept_as_bytes() {
     let answer = answer_of("00000000000012", &[0x1F, 0x90, 0x00, 1, 2, 3], &Profile::default());

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod commands;
+mod history;
 mod meter;
 mod orders;
 mod polls;

@@ -217,6 +217,7 @@ async fn the_valve_moves_by_the_profiles_codes_and_its_status_is_read_back() {
         ("2004", ValveOrder::Close, 0x04, 0x99),
         ("valve-2a", ValveOrder::Open, 0x2A, 0x55),
         ("valve-2a", ValveOrder::Close, 0x2A, 0x99),
+        ("valve-free", ValveOrder::Open, 0x04, 0x55),
         ("valve-free", ValveOrder::Close, 0x04, 0x99),
     ] {
         let closed = order == ValveOrder::Close;
@@ -236,6 +237,19 @@ async fn the_valve_moves_by_the_profiles_codes_and_its_status_is_read_back() {
         let status = reversed.turn_valve(&mut line, order).await.unwrap().status.unwrap();
         assert_eq!(status.valve == Some(Valve::Closed), order == ValveOrder::Close);
     }
+}
+
+#[tokio::test]
+async fn a_valve_that_wants_more_bytes_behind_its_code_gets_them_and_answers_as_any_other() {
+    let text = "di_order = \"2004\"\n[valve]\ncontrol = 0x24\nafter = [0x00, 0x5A]\n";
+    let mut driver = driver(Profile::parse(text).unwrap());
+    let mut line = ScriptedLine::new().expect(
+        &asked(0x24, &[0xA0, 0x17, 0, 0x99, 0x00, 0x5A]),
+        &frame(WIRE, 0xA4, &[0xA0, 0x17, 0, 0x01, 0x00]),
+    );
+    let written = driver.turn_valve(&mut line, ValveOrder::Close).await.unwrap();
+    assert_eq!(written.status.unwrap().valve, Some(Valve::Closed));
+    assert!(line.is_finished());
 }
 
 #[tokio::test]

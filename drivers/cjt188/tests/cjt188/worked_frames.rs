@@ -313,6 +313,45 @@ fn every_published_request_is_what_we_send() {
     }
 }
 
+/// Zhou-HR/zxemeter has meters whose valve obeys C=24 and a zero behind the code; data `24 05 A0 17 01 55 00` and `99 00`.
+#[test]
+fn the_bytes_behind_a_valves_code_go_on_the_wire_after_it_and_count_in_the_length() {
+    let one =
+        Profile::parse("wake_up_bytes = 3\n[valve]\ncontrol = 0x24\nread = 0x00\nafter = [0x00]\n").unwrap();
+    let two = Profile::parse("wake_up_bytes = 3\n[valve]\ncontrol = 0x24\nafter = [0x12, 0x34]\n").unwrap();
+    for (profile, asking, hex) in [
+        (&one, OPEN, "FE FE FE 68 10 01 13 12 19 00 00 00 24 05 A0 17 01 55 00 ED 16"),
+        (&one, CLOSE, "FE FE FE 68 10 01 13 12 19 00 00 00 24 05 A0 17 01 99 00 31 16"),
+        (&one, Request::read_valve, "FE FE FE 68 10 01 13 12 19 00 00 00 24 05 A0 17 01 00 00 98 16"),
+        (&two, CLOSE, "FE FE FE 68 10 01 13 12 19 00 00 00 24 06 A0 17 01 99 12 34 78 16"),
+    ] {
+        let address = "00000019121301".parse().unwrap();
+        let sent = asking(profile).unwrap().encode(&address, DiOrder::HighFirst, 1, profile);
+        assert_eq!(sent, bytes(hex), "{hex}");
+    }
+}
+
+#[test]
+fn a_meter_that_knows_free_moves_as_well_is_sent_the_forced_ones_that_its_profile_tells_of() {
+    let built_in = Profile::built_in("valve-free").unwrap().unwrap();
+    for code in ["55", "99", "66", "77", "00"] {
+        assert!(built_in.description.contains(code), "{code}: {}", built_in.description);
+    }
+    let profile = Profile { wake_up_bytes: 3, ..built_in };
+    for (asking, hex) in [
+        (OPEN, "FE FE FE 68 10 01 13 12 19 00 00 00 04 04 A0 17 01 55 CC 16"),
+        (CLOSE, "FE FE FE 68 10 01 13 12 19 00 00 00 04 04 A0 17 01 99 10 16"),
+        (Request::read_valve, "FE FE FE 68 10 01 13 12 19 00 00 00 04 04 A0 17 01 00 77 16"),
+    ] {
+        let address = "00000019121301".parse().unwrap();
+        assert_eq!(
+            asking(&profile).unwrap().encode(&address, profile.di_order, 1, &profile),
+            bytes(hex),
+            "{hex}"
+        );
+    }
+}
+
 #[test]
 fn the_published_layouts_of_answers_are_read_as_typed_values() {
     let profile = Profile::built_in("settlement-8104").unwrap().unwrap();

@@ -6,6 +6,8 @@ use super::*;
 use crate::evaluate::{Image, KeepRaw, answer};
 use crate::frame::FunctionCode;
 
+mod images;
+
 fn good(name: &str) -> Profile {
     let text = text(name).unwrap();
     load(name).unwrap().unwrap_or_else(|faults| {

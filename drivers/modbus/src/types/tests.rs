@@ -103,8 +103,17 @@ fn text_loses_its_padding_only() {
     assert_eq!(read("ascii", "ABCD", b"OCT4\0\0"), "OCT4");
     assert_eq!(read("ascii", "BADC", b"-A71"), "A-17");
     assert_eq!(read("ascii", "ABCD", &[b'A', 0, b'B', 0]), "!not printable ASCII");
+    assert_eq!(read("ascii", "ABCD", &[0, b'A', b'B', b'C']), "!not printable ASCII");
     assert_eq!(read("ascii", "ABCD", &[0xC3, 0xA4]), "!not printable ASCII");
     assert_eq!(field("ascii", "ABCD", 2).identification(&[0; 4]), None);
+}
+
+#[test]
+fn text_may_have_one_character_in_each_register() {
+    assert_eq!(read("ascii", "ABCD", &[0, b'4', 0, b'7', 0, b'1']), "471");
+    assert_eq!(read("ascii", "ABCD", &[0, b'4', 0, b'7', 0, 0, 0, 0]), "47");
+    assert_eq!(read("ascii", "BADC", &[b'4', 0, b'7', 0]), "47");
+    assert_eq!(read("ascii", "ABCD", &[0, b'4', 0, 0, 0, b'7']), "!not printable ASCII");
 }
 
 #[test]
