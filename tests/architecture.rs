@@ -227,6 +227,20 @@ fn only_one_file_of_the_uplink_speaks_to_the_client_library() {
 }
 
 #[test]
+fn nothing_changes_a_meter_but_the_command_path() {
+    let outside_tests = |words: &[&str]| -> Vec<String> {
+        let files = files_whose_code_has(words).into_iter();
+        files.filter(|file| !file.ends_with("/tests.rs") && !file.contains("/tests/")).collect()
+    };
+    assert_eq!(outside_tests(&["driver.carry_out("]), ["src/line/visit.rs"]);
+    assert_eq!(outside_tests(&["meter.carry_out("]), ["src/command/execute/visits.rs"]);
+    // The drivers' own functions that write.
+    let writers = ["weir_mbus::services", "weir_cjt188::Request", "weir_dlt645::Relay", "relay_request"];
+    assert!(outside_tests(&writers).is_empty());
+    assert!(!files_whose_code_has(&writers[..1]).is_empty(), "a test has them, under this name");
+}
+
+#[test]
 fn the_test_sees_what_it_should_see() {
     let code = "use crate::{clock::now, line, outbox::{self, Stats}};\nuse crate::uplink::Handle; crate::app::run();";
     let used: Vec<String> = used_rooms(code).into_iter().collect();
