@@ -193,6 +193,20 @@ fn a_command_waits_for_a_line_that_is_down_or_lent_and_expires_there() {
     let row = weir.wait_command_end(&waits, PATIENCE);
     assert_eq!(row["state"], "done", "{row:#}");
     assert_eq!((fleet.meter("plant-3").obeyed().valve, fleet.meter("room-1").obeyed().valve), (1, 0));
+
+    // One that goes down after the write leaves open what became of it.
+    fleet.meter("plant-3").set_fault(Some(Fault::MovingForEver));
+    let (jws, id) = signer.sign("plant-3", "valve.open", &[]);
+    weir.submit(&jws);
+    wait_until("the write", PATIENCE, || fleet.meter("plant-3").obeyed().valve == 2);
+    fleet.line("plant").unplug().unwrap();
+    let row = weir.wait_command_end(&id, PATIENCE);
+    assert_eq!(
+        (row["state"].as_str(), row["reason"].as_str()),
+        (Some("unknown"), Some("line-down")),
+        "{row:#}"
+    );
+    assert_eq!(fleet.meter("plant-3").obeyed().valve, 2);
 }
 
 #[test]
@@ -227,6 +241,7 @@ fn clock_and_tariff_are_set_and_read_back_as_far_as_the_meter_tells_them() {
     assert_eq!(fleet.meter("room-1").obeyed().clock, 1);
 
     let tomorrow = tomorrow();
+    let in_two_months = tomorrow.saturating_add(jiff::Span::new().months(2));
     let tariff = weir.folder().join("tariff.json");
     let steps = r#"[{ "from_m3": 0, "price": 3.45 }, { "from_m3": 220, "price": 4.83 }, { "from_m3": 300, "price": 5.00 }]"#;
     std::fs::write(&tariff, format!(r#"{{ "effective_from": "{tomorrow}", "steps": {steps} }}"#)).unwrap();
@@ -235,6 +250,20 @@ fn clock_and_tariff_are_set_and_read_back_as_far_as_the_meter_tells_them() {
     let row = weir.wait_command_end(&id, PATIENCE);
     assert_eq!(row["state"], "unverified", "{row:#}");
     assert_eq!(fleet.meter("room-2").obeyed().tariff, 1);
+
+    // More steps than the meter has, a day that it cannot mean, and a meter without a tariff.
+    let four = steps.replace("] ", "").replace(']', r#", { "from_m3": 400, "price": 6 }]"#);
+    for (meter, from, steps) in
+        [("room-3", tomorrow, four.as_str()), ("room-4", in_two_months, steps), ("plant-3", tomorrow, steps)]
+    {
+        std::fs::write(&tariff, format!(r#"{{ "effective_from": "{from}", "steps": {steps} }}"#)).unwrap();
+        let (jws, id) = signer.sign(meter, "tariff.set", &["--tariff", tariff.to_str().unwrap()]);
+        weir.submit(&jws);
+        let row = weir.wait_command_end(&id, PATIENCE);
+        let end = (row["state"].as_str(), row["reason"].as_str());
+        assert_eq!(end, (Some("rejected"), Some("not-supported")), "{meter}: {row:#}");
+        assert_eq!(fleet.meter(meter).obeyed().tariff, 0);
+    }
     assert_eq!(weir.stop(PATIENCE).code(), Some(0));
     let outcomes = weir.waiting_outcomes();
     let end = outcomes.iter().find(|it| it["command"] == id.as_str() && it["final"] == true).unwrap();
@@ -262,6 +291,43 @@ fn the_script_in_the_documentation_gives_a_command_that_is_carried_out() {
     let id = said["accepted"]["id"].as_str().unwrap_or_else(|| panic!("{said:#}")).to_owned();
     assert_eq!(weir.wait_command_end(&id, PATIENCE)["state"], "done");
     assert_eq!(fleet.meter("room-1").obeyed().valve, 1);
+}
+
+#[test]
+fn each_step_of_a_command_is_shown_and_a_changed_journal_is_found_out() {
+    let (fleet, signer) = (valves(60), Signer::new());
+    let mut weir = alone(&fleet, &signer);
+    let (jws, id) = signer.sign("room-1", "valve.close", &[]);
+    weir.submit(&jws);
+    weir.wait_command_end(&id, PATIENCE);
+    let shown = weir.command(&["commands", "show", &id]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let mut rest = shown.as_str();
+    for part in [
+        "accepted, handed in on the spot, signed by console",
+        "identity: FE",
+        "68",
+        "started",
+        "write: FE",
+        "A017",
+        "-> ",
+        "68",
+        "look: FE",
+        "done: read back",
+        r#"observed {"valve":"closed""#,
+    ] {
+        let at = rest.find(part).unwrap_or_else(|| panic!("no {part:?} there:\n{shown}"));
+        rest = &rest[at + part.len()..];
+    }
+    assert!(shown.lines().filter(|line| line.contains("Z  ")).count() >= 6, "each with its time:\n{shown}");
+
+    assert_eq!(weir.stop(PATIENCE).code(), Some(0));
+    assert_eq!(weir.command(&["commands", "audit"]).status.code(), Some(0));
+    let journal = weir.journal();
+    std::fs::write(weir.journal_path(), journal.replacen("room-1", "room-2", 1)).unwrap();
+    let audit = weir.command(&["commands", "audit"]);
+    assert_eq!(audit.status.code(), Some(65), "{audit:?}");
+    assert!(String::from_utf8_lossy(&audit.stdout).contains("hash does not fit"), "{audit:?}");
 }
 
 /// Debian's Python, with `cryptography`.

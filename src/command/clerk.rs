@@ -137,6 +137,12 @@ impl<C: Crew> Clerk<C> {
         self.send_out();
     }
 
+    /// How many ids are remembered.
+    #[cfg(test)]
+    pub(super) fn seen_count(&self) -> usize {
+        self.journal.state().seen_count()
+    }
+
     /// Deals with a message that was handed in.
     pub(super) fn take(&mut self, message: &[u8], origin: &Origin) -> Reception {
         let reception = self.consider(message, origin);

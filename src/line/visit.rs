@@ -105,6 +105,14 @@ impl AtMeter<'_> {
         self.driver.course(order)
     }
 
+    /// Whether an order fits what the meter has just said; see [`Driver::suits`].
+    ///
+    /// # Errors
+    /// [`Unsupported`].
+    pub fn suits(&self, order: &Order, shown: &Answer) -> Result<(), Unsupported> {
+        self.driver.suits(order, shown)
+    }
+
     /// Tells the meter, with no request repeated; see [`Driver::carry_out`].
     ///
     /// # Errors

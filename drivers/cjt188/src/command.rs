@@ -56,15 +56,22 @@ impl Cjt188 {
         })
     }
 
+    /// Whether the meter will understand the order, by its own clock.
+    pub(crate) fn fits(&self, order: &Order, clock: Option<DateTime>) -> Result<(), Unsupported> {
+        match order {
+            Order::Tariff(tariff) => Ok(check_start(tariff.effective_from, clock, &self.profile)?),
+            Order::Valve(_) | Order::Clock(_) => Ok(()),
+        }
+    }
+
     pub(crate) async fn tell(&mut self, line: &mut dyn Line, order: &Order) -> Result<Observed, Fault> {
         self.course_of(order).map_err(|error| unwritten(&error))?;
         let profile = Arc::clone(&self.profile);
         let request = request_of(order, &profile).map_err(|error| unwritten(&error))?;
         match order {
-            Order::Tariff(tariff) => {
+            Order::Tariff(_) => {
                 let before = self.read_either(line).await.map_err(|fault| unwritten(&fault))?;
-                check_start(tariff.effective_from, before.meter_time, &profile)
-                    .map_err(|error| unwritten(&error))?;
+                self.fits(order, before.meter_time).map_err(|error| unwritten(&error))?;
             }
             _ if self.must_find_order() => {
                 self.read_either(line).await.map_err(|fault| unwritten(&fault))?;

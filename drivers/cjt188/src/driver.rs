@@ -157,6 +157,10 @@ impl Driver for Cjt188 {
         self.course_of(order)
     }
 
+    fn suits(&self, order: &Order, shown: &Answer) -> Result<(), Unsupported> {
+        self.fits(order, shown.meter_time)
+    }
+
     async fn carry_out(&mut self, line: &mut dyn Line, order: &Order) -> Result<Observed, Fault> {
         self.tell(line, order).await
     }

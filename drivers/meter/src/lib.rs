@@ -69,6 +69,15 @@ pub trait Driver: Send {
         Err(Unsupported::new(format!("a {} meter takes no orders here", self.name())))
     }
 
+    /// Whether the order fits what the meter has just said of itself. Asks nobody.
+    ///
+    /// # Errors
+    /// [`Unsupported`].
+    fn suits(&self, order: &Order, shown: &Answer) -> Result<(), Unsupported> {
+        let _ = (order, shown);
+        Ok(())
+    }
+
     /// Tells the meter, and gives what its answer shows, which is often still the state before.
     ///
     /// The order itself goes out in one request. The line is the caller's to set so that it repeats nothing.

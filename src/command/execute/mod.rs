@@ -125,7 +125,8 @@ impl Site {
         let settled = written.at + written.course.settle.max(written.course.travel);
         let mut next_look = written.at + written.course.travel;
         let mut last: Option<(Seen, Observed)> = None;
-        let mut unanswered = 0;
+        // Looks in a row that were not answered, and why the latest was not.
+        let (mut unanswered, mut unreached) = (0, (Reason::Silent, String::new()));
         loop {
             sleep_until(next_look).await;
             match self.line.visit(&command.meter, Look { order: written.order.clone() }).await {
@@ -143,12 +144,12 @@ impl Site {
                         seen @ (Seen::NotYet | Seen::Nothing) => last = Some((seen, observed)),
                     }
                 }
-                Ok((Err(_), exchanges)) => {
+                Ok((Err(fault), exchanges)) => {
                     self.desk.note(&command.id, "look", exchanges).await;
-                    unanswered += 1;
+                    (unanswered, unreached) = (unanswered + 1, why(&fault));
                 }
                 Err(VisitError::Stopped) => return,
-                Err(_) => unanswered += 1,
+                Err(error) => (unanswered, unreached) = (unanswered + 1, not_visited(&error)),
             }
             // After `settle` one answer is enough; without any, some more looks are made.
             let is_over =
@@ -157,11 +158,11 @@ impl Site {
                 let end = match last {
                     // What was seen on the way is not where it came to rest.
                     Some((_, observed)) if unanswered > 0 => {
-                        End { observed: Some(observed), ..written.out_of_reach() }
+                        End { observed: Some(observed), ..written.out_of_reach(unreached) }
                     }
                     Some((Seen::Nothing, observed)) => written.not_told(observed),
                     Some((_, observed)) => written.not_seen(None, "not in the ordered state", Some(observed)),
-                    None => written.out_of_reach(),
+                    None => written.out_of_reach(unreached),
                 };
                 return self.desk.finish(&command.id, end).await;
             }
@@ -270,13 +271,9 @@ impl Written {
     }
 
     /// It cannot be asked.
-    fn out_of_reach(&self) -> End {
-        let detail = format!("no look at the meter was answered {}", self.after());
-        let reason = match &self.answered {
-            None => Reason::Interrupted,
-            Some(Err(fault)) => why(fault).0,
-            Some(Ok(_)) => Reason::Silent,
-        };
+    fn out_of_reach(&self, (reason, detail): (Reason, String)) -> End {
+        let detail = format!("no look at the meter was answered {}: {detail}", self.after());
+        let reason = if self.answered.is_none() { Reason::Interrupted } else { reason };
         End { state: CommandState::Unknown, reason: Some(reason), detail, observed: None }
     }
 }

@@ -81,6 +81,11 @@ impl Visit for Begin {
             self.desk.note(&id, "identity", asked).await;
             return Begun::Rejected { reason, detail, observed: Some(observed(&answer)) };
         }
+        if let Err(unsupported) = meter.suits(&order, &answer) {
+            self.desk.note(&id, "identity", asked).await;
+            let (reason, detail) = (Reason::NotSupported, unsupported.to_string());
+            return Begun::Rejected { reason, detail, observed: Some(observed(&answer)) };
+        }
         match self.desk.may_start(&id, asked).await {
             Start::Now => {}
             Start::NotYet => return Begun::NotYet,

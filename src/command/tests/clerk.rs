@@ -1,5 +1,6 @@
 //! The clerk, with a crew that goes nowhere: who is let through, in which order, and what is on file when.
 
+mod telling;
 mod waiting;
 
 use std::sync::{Arc, Mutex};

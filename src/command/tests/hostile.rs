@@ -220,6 +220,14 @@ fn who_has_not_signed_proves_nothing() {
 
 #[test]
 fn what_was_signed_and_is_no_command_has_nothing_to_answer_to() {
+    let deep_in_a_good_one = |levels: usize| {
+        let more = format!(r#""more":{}{},"meter":"#, "[".repeat(levels), "]".repeat(levels));
+        replaced(r#""meter":"#, &more)
+    };
+    for levels in [100, 5000] {
+        let deep = verified(deep_in_a_good_one(levels));
+        assert_eq!(word(&deep), "good", "what is not known is passed over, however deep");
+    }
     let deep = |open: &str, close: &str, levels: usize| {
         format!(r#"{{"more":{}{}}}"#, open.repeat(levels), close.repeat(levels))
     };

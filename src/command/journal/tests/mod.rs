@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use weir_wire::{Action, Clock, Command, CommandState, Observed, Raw, Valve};
 
 use super::*;
+use crate::limits::SEEN_MAX;
 
 fn at(second: i64) -> Stamp {
     Stamp { at: Timestamp::from_second(1_764_000_000 + second).unwrap(), clock: Clock::Synced }
@@ -65,6 +66,18 @@ fn finished(id: &str, state: CommandState) -> Entry {
 
 fn positions() -> Vec<(i32, Position)> {
     vec![(0, Position { next: 7, last_ms: Some(1_764_000_000_000) }), (2, Position::at(1))]
+}
+
+/// Leaves a journal that remembers as many commands as it may, the n-th of which was valid until n + 600 seconds after this
+/// moment, and was refused.
+pub(in crate::command) fn leave_full(directory: &Path, began: Timestamp) {
+    let began = Stamp { at: began, clock: Clock::Synced };
+    let mut journal = Journal::open(directory, began).unwrap();
+    let mut state = remembering::seen(SEEN_MAX, began.at);
+    state.begin(began);
+    state.note_told(SEEN_MAX.try_into().unwrap());
+    journal.state = state;
+    journal.rotate(began).unwrap();
 }
 
 fn open(directory: &Path) -> Journal {

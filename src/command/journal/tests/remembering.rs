@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use super::*;
-use crate::limits::{CLOSINGS_MAX, SEEN_KEPT, SEEN_MAX};
+use jiff::SignedDuration;
 
-/// A state that has seen this many commands, the n-th of which was valid until second n + 600.
-fn seen(count: usize) -> State {
+use super::*;
+use crate::limits::{CLOSINGS_MAX, SEEN_KEPT};
+
+/// A state that has seen this many commands, the n-th of which was issued n seconds after this moment and valid for ten
+/// minutes.
+pub(super) fn seen(count: usize, since: Timestamp) -> State {
     let mut state = State::default();
     for number in 0..count {
-        let command =
-            command(u32::try_from(number).unwrap(), Action::ReadNow, i64::try_from(number).unwrap());
+        let mut command = command(u32::try_from(number).unwrap(), Action::ReadNow, 0);
+        command.issued_at = since + SignedDuration::from_secs(number.try_into().unwrap());
+        command.not_after = command.issued_at + SignedDuration::from_secs(600);
         let entry = Entry::Rejected {
             command,
             kid: "k".into(),
@@ -30,7 +34,7 @@ fn line(entry: Entry, Stamp { at, clock }: Stamp, sequence: u64) -> Line {
 
 #[test]
 fn a_full_memory_refuses_and_does_not_forget_what_may_still_come() {
-    let mut state = seen(SEEN_MAX);
+    let mut state = seen(SEEN_MAX, at(0).at);
     let days = |days: u32| at(i64::from(days) * 86_400);
     assert!(state.is_full(days(29)));
     let kept = i64::try_from(SEEN_KEPT.as_secs()).unwrap();
@@ -55,7 +59,7 @@ fn a_full_memory_refuses_and_does_not_forget_what_may_still_come() {
 
 #[test]
 fn a_command_without_an_end_is_never_forgotten() {
-    let mut state = seen(SEEN_MAX - 1);
+    let mut state = seen(SEEN_MAX - 1, at(0).at);
     let open = command(5_000_000, Action::ValveClose, 0);
     state.take(&line(accepted(&open), at(0), 900_000));
     let far = at(10 * 365 * 86_400);
