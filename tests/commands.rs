@@ -309,7 +309,7 @@ fn each_step_of_a_command_is_shown_and_a_changed_journal_is_found_out() {
         "68",
         "started",
         "write: FE",
-        "A017",
+        "17 A0",
         "-> ",
         "68",
         "look: FE",

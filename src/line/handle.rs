@@ -12,7 +12,7 @@ use super::job::{Job, JobError, JobRequest, Returning};
 use super::status::LineStatus;
 use super::task::Request;
 use super::trace::{Tap, Watching};
-use super::visit::{Returning as VisitReturning, Visit, VisitError, VisitRequest, Waiters};
+use super::visit::{MakeRoom, Returning as VisitReturning, Visit, VisitError, VisitRequest, Waiters};
 use crate::clock::{self, Moment};
 use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX};
 use crate::pulse::Pulse;
@@ -109,6 +109,16 @@ impl Handle {
         let request = ReadRequest { meter, reply, _permit: permit };
         self.requests.send(Request::Read(request)).await.map_err(|_| ReadError::Stopped)?;
         answer.await.unwrap_or(Err(ReadError::Stopped))
+    }
+
+    /// As [`Handle::read`], and a poll under way makes room for it between two of its exchanges.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn read_now(&self, meter: &str) -> Result<Reading, ReadError> {
+        // In this order: when room has been made, the read is there.
+        let (read, _) = tokio::join!(self.read(meter), self.visit(meter, MakeRoom));
+        read
     }
 
     /// Runs a job on the line in place of its polls, as soon as the poll under way and the reads that wait are done.

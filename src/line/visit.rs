@@ -175,6 +175,16 @@ impl Line for Recorder<'_> {
     }
 }
 
+/// Does nothing: a poll makes room for it, and whatever else was asked for comes next.
+pub(super) struct MakeRoom;
+
+#[async_trait]
+impl Visit for MakeRoom {
+    type Output = ();
+
+    async fn run(&mut self, _: &mut AtMeter<'_>) {}
+}
+
 /// A visit on its way to the line's task.
 pub(super) struct VisitRequest {
     pub(super) meter: usize,
@@ -272,9 +282,6 @@ impl Task {
         if let Some(tap) = wire.tap.as_mut().filter(|tap| tap.is_watched()) {
             tap.about = Some(status.id.as_str().into());
         }
-        if let Some(budget) = budget {
-            budget.spend(clock::wall(), 1);
-        }
         let (began, bytes_before, serial) = (clock::now(), wire.bytes, manner.serial);
         let mut stopping = self.stopping.clone();
         let too_long = async {
@@ -300,6 +307,9 @@ impl Task {
         self.busy += clock::now().since(began);
         let passed = usize::try_from(wire.bytes.saturating_sub(bytes_before)).unwrap_or(usize::MAX);
         self.wire_time += serial.characters(passed);
+        if let Some(budget) = budget.as_mut().filter(|_| passed > 0) {
+            budget.spend(clock::wall(), 1);
+        }
         drop(permit);
         match last {
             None => {}

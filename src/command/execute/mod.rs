@@ -185,7 +185,7 @@ impl Site {
             }
         }
         loop {
-            let (reason, detail) = match self.line.read(&command.meter).await {
+            let (reason, detail) = match self.line.read_now(&command.meter).await {
                 Ok(reading) => {
                     let observed = Some(visits::observed(&reading.answer));
                     let end = End {
