@@ -1,6 +1,8 @@
 //! The command topic changes under a gateway: it gets more partitions, is made anew, loses its oldest messages. No command is
 //! lost by it, and none is carried out twice.
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::harness::fleet::Fleet;
 use crate::harness::kafka::Kafka;
 use crate::harness::not_run::require;
@@ -46,6 +48,12 @@ impl Site {
         console.flush();
     }
 
+    fn put_old(&self, partition: i32, message: &str) {
+        let console = Console::new(&self.kafka.bootstrap(), TOPIC);
+        console.send_dated(partition, message, two_days_ago());
+        console.flush();
+    }
+
     fn wait_done(&self, id: &str) {
         let outcomes =
             || self.kafka.read_all("moved.outcomes").iter().map(|outcome| outcome.json()).collect();
@@ -56,6 +64,11 @@ impl Site {
         self.kafka.delete_topic(TOPIC);
         self.kafka.create_topic(TOPIC, partitions, &[]);
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a story lives by the machine's clock, as the daemon does")]
+fn two_days_ago() -> Timestamp {
+    Timestamp::now() - SignedDuration::from_hours(48)
 }
 
 #[test]
@@ -73,6 +86,9 @@ fn a_topic_with_more_partitions_one_made_anew_and_one_that_was_shortened_lose_no
     site.weir.kill();
     site.make_anew(2);
     let (third, id) = site.close("room-3");
+    // It lies there for two days, and only a day of it is read.
+    let (old, old_id) = site.close("room-6");
+    site.put_old(0, &old);
     site.put(0, &[&third, &site.first, "rubbish", "rubbish"]);
     site.weir.start();
     site.weir.wait_ready(PATIENCE);
@@ -93,6 +109,8 @@ fn a_topic_with_more_partitions_one_made_anew_and_one_that_was_shortened_lose_no
     site.weir.wait_ready(PATIENCE);
     site.wait_done(&id);
 
+    assert!(site.weir.command_state(&old_id).is_null());
+    assert_eq!(site.fleet.meter("room-6").obeyed().valve, 0);
     for meter in ["room-1", "room-2", "room-3", "room-4", "room-5"] {
         assert_eq!(site.fleet.meter(meter).obeyed().valve, 1, "{meter}");
     }

@@ -565,7 +565,12 @@ fn moves_valve(action: &Action) -> bool {
 
 /// What time it is, and how far that can be trusted where these rules hold.
 pub(super) fn stamp(rules: &Rules) -> Stamp {
+    stamp_by(rules.trust_clock)
+}
+
+/// The same, where this alone is known of the rules.
+pub(super) fn stamp_by(trust_clock: bool) -> Stamp {
     let now = clock::dated();
-    let is_assumed = rules.trust_clock && now.wall >= clock::floor();
+    let is_assumed = trust_clock && now.wall >= clock::floor();
     Stamp { at: now.wall, clock: if is_assumed { Clock::Synced } else { now.clock } }
 }

@@ -32,9 +32,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime;
 use weir_wire::Clock;
 
+use super::clerk::stamp_by;
 use super::desk::{Ask, Desk, Origin, Positions, Reception};
-use super::journal::Position;
-use crate::clock::{self, Dated};
+use super::journal::{Position, Stamp};
+use crate::clock;
 use crate::limits::{
     COMMAND_BYTES_MAX, INBOX_ASK_MAX, INBOX_LOOK_BACK, INBOX_PARTITIONS_EVERY, INBOX_POLL_MAX,
     INBOX_RETRY_MAX, INBOX_RETRY_MIN,
@@ -120,7 +121,7 @@ pub struct Inbox {
 ///
 /// # Errors
 /// When librdkafka refuses its settings, or there is no thread to be had.
-pub fn start(config: Config, desk: Desk) -> Result<Inbox, StartError> {
+pub(super) fn start(config: Config, trust_clock: bool, desk: Desk) -> Result<Inbox, StartError> {
     let consumer: BaseConsumer<Context> = config
         .client()
         .create_with_context(Context)
@@ -129,6 +130,7 @@ pub fn start(config: Config, desk: Desk) -> Result<Inbox, StartError> {
     let reader = Reader {
         consumer,
         topic: config.topic,
+        trust_clock,
         desk,
         runtime: runtime::Handle::current(),
         stop: Arc::clone(&stop),
@@ -174,6 +176,7 @@ type Known = HashMap<i32, Position>;
 struct Reader {
     consumer: BaseConsumer<Context>,
     topic: String,
+    trust_clock: bool,
     desk: Desk,
     runtime: runtime::Handle,
     stop: Arc<AtomicBool>,
@@ -326,10 +329,10 @@ impl Reader {
     /// The first message of the last day.
     fn a_day_back(&self, partition: i32, was: Position) -> Result<Position, Trouble> {
         let (low, high) = self.consumer.fetch_watermarks(&self.topic, partition, INBOX_ASK_MAX)?;
-        let Dated { wall, clock, .. } = clock::dated();
+        let Stamp { at, clock } = stamp_by(self.trust_clock);
         // Without a clock nobody knows when that was.
         let look_back = if clock == Clock::Synced { INBOX_LOOK_BACK } else { Duration::MAX };
-        let since = wall.checked_sub(look_back).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let since = at.checked_sub(look_back).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let mut wanted = TopicPartitionList::new();
         wanted.add_partition_offset(&self.topic, partition, Offset::Offset(since.as_millisecond().max(0)))?;
         let found = self.consumer.offsets_for_times(wanted, INBOX_ASK_MAX)?;

@@ -122,13 +122,17 @@ pub fn start(
         desk: desk.clone(),
         runtime: runtime::Handle::current(),
     };
+    let trust_clock = config.rules.trust_clock;
     let stop_switch = StopSwitch::in_directory(&config.directory);
     let clerk = Clerk::new(config.gateway, config.rules, journal, stop_switch, teller, crew);
     // Without it commands are still handed in on the spot.
-    let inbox = inbox.map(|config| inbox::start(config, desk.clone())).transpose().unwrap_or_else(|error| {
-        tracing::error!(%error, "no commands are read from Kafka until the next start");
-        None
-    });
+    let inbox = inbox
+        .map(|config| inbox::start(config, trust_clock, desk.clone()))
+        .transpose()
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "no commands are read from Kafka until the next start");
+            None
+        });
     let pulse = Pulse::new("clerk of commands");
     let beating = pulse.clone();
     std::thread::Builder::new().name("clerk".into()).spawn(move || serve(clerk, &mut asked, &beating))?;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
@@ -135,7 +136,7 @@ pub(crate) fn states_of(outcomes: &[Value], id: &str) -> Vec<String> {
 #[expect(clippy::disallowed_methods, reason = "a story lives by the machine's clock, as the daemon does")]
 pub(crate) fn tomorrow() -> jiff::civil::Date {
     let zone = jiff::tz::TimeZone::get("Europe/Berlin").unwrap();
-    zone.to_datetime(jiff::Timestamp::now()).date().tomorrow().unwrap()
+    zone.to_datetime(Timestamp::now()).date().tomorrow().unwrap()
 }
 
 /// Profiles whose valves are soon there, put into a folder.
@@ -204,6 +205,12 @@ impl Console {
     pub(crate) fn send_to(&self, partition: i32, message: &str) {
         let record = BaseRecord::<(), _>::to(&self.topic).partition(partition).payload(message);
         self.producer.send(record).unwrap();
+    }
+
+    /// As one that lies in the topic since then.
+    pub(crate) fn send_dated(&self, partition: i32, message: &str, at: Timestamp) {
+        let record = BaseRecord::<(), _>::to(&self.topic).partition(partition).payload(message);
+        self.producer.send(record.timestamp(at.as_millisecond())).unwrap();
     }
 
     pub(crate) fn flush(&self) {
