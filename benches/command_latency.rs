@@ -98,8 +98,6 @@ async fn measure(folder: &Path, commands: u32, is_tenth_dead: bool) -> (Vec<Dura
     let running = command::start(config, None, TimeZone::UTC, std::slice::from_ref(&line), &outbox).unwrap();
     let desk = running.desk();
     let mut watching = line.watch().unwrap();
-    // What is issued in the journal's first moment may be from before it.
-    tokio::time::sleep(Duration::from_secs(2)).await;
 
     let (mut waits, mut longest) = (Vec::new(), Duration::ZERO);
     let mut begun: Option<Moment> = None;

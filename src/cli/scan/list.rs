@@ -204,7 +204,6 @@ mod tests {
     use std::time::Duration;
 
     use weir_mbus::{Address, Mbus, Options};
-    use weir_meter::Serial;
 
     fn found(secondary: &str, primary: u8) -> Meter {
         let secondary = Some(secondary.to_owned()).filter(|text| !text.is_empty());
@@ -225,20 +224,9 @@ mod tests {
     }
 
     fn line(meters: &[(&str, Address)]) -> line::Config {
-        let meter = |(id, address): &(&str, Address)| line::Meter {
-            id: (*id).to_owned(),
-            driver: Box::new(Mbus::new(*address, Options::default())),
-            serial: Serial::DEFAULT,
-            every: Duration::from_secs(900),
-            offset: Duration::ZERO,
-            reads_per_day_max: None,
-            answer_window: None,
-            late_window: None,
-            expected_number: None,
-            selection: None,
-            register_digits: None,
-            silence: None,
-            request_delay: Duration::ZERO,
+        let meter = |(id, address): &(&str, Address)| {
+            let driver = Box::new(Mbus::new(*address, Options::default()));
+            line::Meter::new(*id, driver, Duration::from_secs(900))
         };
         line::Config {
             name: "riser-1".to_owned(),

@@ -235,10 +235,13 @@ async fn a_poll_goes_on_while_a_visit_waits_for_its_meters_late_window_and_makes
     });
     tokio::task::yield_now().await;
     in_one_go.store(0, Ordering::Relaxed);
-    while in_one_go.load(Ordering::Relaxed) < 10 {
-        assert!(!waiting.is_finished(), "the poll gave way to a visit that could not be made");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let goes_on = async {
+        while in_one_go.load(Ordering::Relaxed) < 10 {
+            assert!(!waiting.is_finished(), "the poll gave way to a visit that could not be made");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, goes_on).await.unwrap();
     let visited = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap();
     assert!(visited.0.is_err());
 }
