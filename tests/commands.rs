@@ -332,6 +332,17 @@ fn each_step_of_a_command_is_shown_and_a_changed_journal_is_found_out() {
     let travelled = at("look").duration_since(at("write"));
     assert!(travelled >= SignedDuration::from_millis(200), "{travelled:#}");
 
+    let (jws, id) = signer.sign("room-2", "read.now", &[]);
+    weir.submit(&jws);
+    weir.wait_command_end(&id, PATIENCE);
+    let shown = weir.command(&["commands", "show", &id, "--json"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let shown: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let read = &shown.iter().find(|line| line["entry"]["step"]["what"] == "read").unwrap()["entry"]["step"];
+    for part in ["request", "answer"] {
+        assert!(read[part].as_str().unwrap().contains("68"), "{read:#}");
+    }
+
     assert_eq!(weir.stop(PATIENCE).code(), Some(0));
     assert_eq!(weir.command(&["commands", "audit"]).status.code(), Some(0));
     let journal = weir.journal();

@@ -226,6 +226,22 @@ impl Manner {
     }
 }
 
+/// One exchange, as it passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchanged {
+    /// The request's bytes.
+    pub request: Vec<u8>,
+    /// The answer's, or why there is none.
+    pub answer: Result<Vec<u8>, Fault>,
+    /// How often the request was repeated.
+    pub repeats: u32,
+}
+
+/// The answers' bytes, one frame after the other.
+pub(super) fn frames(exchanges: &[Exchanged]) -> Vec<u8> {
+    exchanges.iter().flat_map(|exchanged| exchanged.answer.iter().flatten()).copied().collect()
+}
+
 /// The line as a driver sees it for the length of one poll.
 pub(super) struct Exchange<'a> {
     wire: &'a mut Wire,
@@ -238,51 +254,24 @@ pub(super) struct Exchange<'a> {
     begun: bool,
     /// Repeats that were made.
     pub(super) repeated: u32,
-    /// The answers' bytes, one frame after the other.
-    pub(super) frames: Vec<u8>,
+    /// What has passed.
+    pub(super) exchanges: Vec<Exchanged>,
 }
 
 #[async_trait]
 impl Line for Exchange<'_> {
     async fn exchange(&mut self, ask: Ask<'_>) -> Result<Vec<u8>, Fault> {
-        if std::mem::replace(&mut self.begun, true) {
-            self.yield_if_wanted()?;
-        }
-        self.wire.rest(std::mem::take(&mut self.manner.request_delay)).await;
-        let Timing { silence, silence_before_repeat, .. } = self.manner.timing;
-        let mut owed = silence;
-        for tries_left in (0..=self.manner.repeats).rev() {
-            let fault = match self.try_once(&ask, owed).await {
-                Ok(frame) => {
-                    self.frames.extend_from_slice(&frame);
-                    return Ok(frame);
-                }
-                Err(fault) => fault,
-            };
-            match &fault {
-                Fault::LineDown { .. } => return Err(fault),
-                // Whatever still belongs to the damaged frame must not run into the next request, whosever it is.
-                Fault::Garbled { .. } => self.wire.fall_silent(self.settled()).await?,
-                Fault::Silent { .. } | Fault::Refused { .. } => {}
-            }
-            if tries_left == 0 || *self.stopping.borrow() {
-                return Err(fault);
-            }
-            self.yield_if_wanted()?;
-            owed = silence.max(silence_before_repeat);
-            self.repeated += 1;
-        }
-        Err(Fault::garbled("no request was made"))
+        let (request, repeated) = (ask.request.to_vec(), self.repeated);
+        let answer = self.exchange_repeatedly(ask).await;
+        let repeats = self.repeated.saturating_sub(repeated);
+        self.exchanges.push(Exchanged { request, answer: answer.clone(), repeats });
+        answer
     }
 
     async fn hear(&mut self, request: &[u8]) -> Result<Vec<u8>, Fault> {
-        self.wire.rest(std::mem::take(&mut self.manner.request_delay)).await;
-        let Timing { silence, silence_before_repeat, .. } = self.manner.timing;
-        let heard = self.hear_out(request, silence.max(silence_before_repeat)).await;
-        if let Err(Fault::Garbled { .. }) = &heard {
-            self.wire.fall_silent(self.settled()).await?;
-        }
-        heard
+        let answer = self.hear_all(request).await;
+        self.exchanges.push(Exchanged { request: request.to_vec(), answer: answer.clone(), repeats: 0 });
+        answer
     }
 
     async fn tune(&mut self, serial: &Serial, timing: &Timing) -> Result<(), Fault> {
@@ -303,8 +292,46 @@ impl<'a> Exchange<'a> {
             yielded: false,
             begun: false,
             repeated: 0,
-            frames: Vec::new(),
+            exchanges: Vec::new(),
         }
+    }
+
+    async fn exchange_repeatedly(&mut self, ask: Ask<'_>) -> Result<Vec<u8>, Fault> {
+        if std::mem::replace(&mut self.begun, true) {
+            self.yield_if_wanted()?;
+        }
+        self.wire.rest(std::mem::take(&mut self.manner.request_delay)).await;
+        let Timing { silence, silence_before_repeat, .. } = self.manner.timing;
+        let mut owed = silence;
+        for tries_left in (0..=self.manner.repeats).rev() {
+            let fault = match self.try_once(&ask, owed).await {
+                Ok(frame) => return Ok(frame),
+                Err(fault) => fault,
+            };
+            match &fault {
+                Fault::LineDown { .. } => return Err(fault),
+                // Whatever still belongs to the damaged frame must not run into the next request, whosever it is.
+                Fault::Garbled { .. } => self.wire.fall_silent(self.settled()).await?,
+                Fault::Silent { .. } | Fault::Refused { .. } => {}
+            }
+            if tries_left == 0 || *self.stopping.borrow() {
+                return Err(fault);
+            }
+            self.yield_if_wanted()?;
+            owed = silence.max(silence_before_repeat);
+            self.repeated += 1;
+        }
+        Err(Fault::garbled("no request was made"))
+    }
+
+    async fn hear_all(&mut self, request: &[u8]) -> Result<Vec<u8>, Fault> {
+        self.wire.rest(std::mem::take(&mut self.manner.request_delay)).await;
+        let Timing { silence, silence_before_repeat, .. } = self.manner.timing;
+        let heard = self.hear_out(request, silence.max(silence_before_repeat)).await;
+        if let Err(Fault::Garbled { .. }) = &heard {
+            self.wire.fall_silent(self.settled()).await?;
+        }
+        heard
     }
 
     /// Between two requests of a poll, a repeat included.

@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use weir_meter::Fault;
 use weir_wire::stored::Reading;
 
+use super::exchange::Exchanged;
 use super::job::{Job, JobError, JobRequest, Returning};
 use super::status::LineStatus;
 use super::task::Request;
@@ -69,14 +70,19 @@ pub enum ReadError {
 #[derive(Debug)]
 pub(super) struct ReadRequest {
     pub(super) meter: usize,
-    pub(super) reply: oneshot::Sender<Result<Reading, ReadError>>,
+    /// What has passed for it so far.
+    pub(super) passed: Vec<Exchanged>,
+    pub(super) reply: oneshot::Sender<Asked>,
     pub(super) _permit: OwnedSemaphorePermit,
 }
+
+/// What came of a read that was asked for, and what passed on the line for it.
+pub(super) type Asked = (Result<Reading, ReadError>, Vec<Exchanged>);
 
 impl ReadRequest {
     /// Answers it. Whoever asked may have gone.
     pub(super) fn answer(self, result: Result<Reading, ReadError>) {
-        let _ = self.reply.send(result);
+        let _ = self.reply.send((result, self.passed));
     }
 }
 
@@ -102,23 +108,25 @@ impl Handle {
     /// # Errors
     /// See [`ReadError`].
     pub async fn read(&self, meter: &str) -> Result<Reading, ReadError> {
+        self.ask(meter).await?.0
+    }
+
+    /// As [`Handle::read`], and a poll under way makes room for it between two of its exchanges. What passed on the line
+    /// for it comes with what came of it.
+    pub async fn read_now(&self, meter: &str) -> (Result<Reading, ReadError>, Vec<Exchanged>) {
+        // In this order: when room has been made, the read is there.
+        let (asked, _) = tokio::join!(self.ask(meter), self.visit(meter, MakeRoom));
+        asked.unwrap_or_else(|error| (Err(error), Vec::new()))
+    }
+
+    async fn ask(&self, meter: &str) -> Result<Asked, ReadError> {
         let unknown = || ReadError::UnknownMeter { meter: meter.to_owned(), line: self.name() };
         let meter = *self.meters.get(meter).ok_or_else(unknown)?;
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| ReadError::Busy)?;
         let (reply, answer) = oneshot::channel();
-        let request = ReadRequest { meter, reply, _permit: permit };
+        let request = ReadRequest { meter, passed: Vec::new(), reply, _permit: permit };
         self.requests.send(Request::Read(request)).await.map_err(|_| ReadError::Stopped)?;
-        answer.await.unwrap_or(Err(ReadError::Stopped))
-    }
-
-    /// As [`Handle::read`], and a poll under way makes room for it between two of its exchanges.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
-    pub async fn read_now(&self, meter: &str) -> Result<Reading, ReadError> {
-        // In this order: when room has been made, the read is there.
-        let (read, _) = tokio::join!(self.read(meter), self.visit(meter, MakeRoom));
-        read
+        answer.await.map_err(|_| ReadError::Stopped)
     }
 
     /// Runs a job on the line in place of its polls, as soon as the poll under way and the reads that wait are done.

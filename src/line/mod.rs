@@ -50,6 +50,7 @@ mod trace;
 mod visit;
 
 pub use config::{Config, Meter, Port, Rs485};
+pub use exchange::Exchanged;
 pub use handle::{Handle, ReadError};
 pub use health::MeterState;
 pub use job::{Ending, Job, JobError, Lent, Terms};
@@ -58,7 +59,7 @@ pub use pass_through::{Fixed, PassThrough};
 pub use status::{Counters, LastFault, LastReading, LineStatus, MeterStatus};
 pub use task::start;
 pub use trace::{Frame, FrameKind, Shown, Watching};
-pub use visit::{AtMeter, Exchanged, Visit, VisitError};
+pub use visit::{AtMeter, Visit, VisitError};
 
 #[cfg(test)]
 mod tests;

@@ -27,7 +27,7 @@ pub async fn read_once(config: Config, meter: &str) -> Result<Reading, Fault> {
     let (_running, stopping) = watch::channel(false);
     let mut exchange = Exchange::new(&mut wire, manner, &stopping);
     let answer = wanted.driver.read(&mut exchange).await?;
-    let frames = std::mem::take(&mut exchange.frames);
+    let exchanges = std::mem::take(&mut exchange.exchanges);
     // As the daemon would answer: another meter's reading is not this one's.
     if let Seen::Wrong { why, .. } =
         Identity::new(wanted.expected_number).see(answer.identity.number.as_deref())
@@ -37,7 +37,7 @@ pub async fn read_once(config: Config, meter: &str) -> Result<Reading, Fault> {
     let driver = wanted.driver.name();
     let selection = wanted.selection.as_deref();
     let origin = Origin { line: &name, meter, driver, scheduled_at: None, selection };
-    Ok(reading(&origin, answer, frames, keep_raw))
+    Ok(reading(&origin, answer, &exchanges, keep_raw))
 }
 
 /// Opens the line's port, runs this job on it, and closes the port. The job has no other bound than its own

@@ -5,7 +5,7 @@ use std::time::Duration;
 use weir_meter::{Answer, Fault};
 use weir_wire::stored::{Reading, Record, Register, What};
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, Exchanged, Manner};
 use super::handle::{ReadError, ReadRequest};
 use super::health::{Change, Seen};
 use super::queue::{Cause, Pick};
@@ -21,7 +21,7 @@ use crate::limits::LINE_STOP_MAX;
 struct Done {
     result: Result<Answer, Fault>,
     repeated: u32,
-    frames: Vec<u8>,
+    exchanges: Vec<Exchanged>,
     began: Moment,
     /// It made room for a visit.
     yielded: bool,
@@ -29,7 +29,7 @@ struct Done {
 
 impl Task {
     /// Makes the poll and sees to what follows from it.
-    pub(super) async fn poll(&mut self, pick: Pick<ReadRequest>) {
+    pub(super) async fn poll(&mut self, mut pick: Pick<ReadRequest>) {
         let Some(station) = self.stations.get_mut(pick.meter) else { return };
         if matches!(&pick.cause, Cause::Asked(request) if request.reply.is_closed()) {
             return;
@@ -47,8 +47,11 @@ impl Task {
         let puts_back = !station.manner.timing.late_window.is_zero();
         let Some(done) = self.ask(&pick, if puts_back { 0 } else { repeats }).await else { return };
         self.count(&pick, &done);
+        if let Cause::Asked(request) = &mut pick.cause {
+            request.passed.extend_from_slice(&done.exchanges);
+        }
         match done.result {
-            Ok(answer) => self.answered(pick, answer, done.frames).await,
+            Ok(answer) => self.answered(pick, answer, &done.exchanges).await,
             Err(_) if done.yielded => self.queue.give_way(pick),
             Err(Fault::LineDown { why }) => self.cut_short(pick, why).await,
             Err(fault) => {
@@ -75,8 +78,7 @@ impl Task {
             }
             tokio::time::sleep(LINE_STOP_MAX).await;
         };
-        let mut exchange =
-            Exchange::new(wire, super::exchange::Manner { repeats, ..manner.clone() }, &self.stopping);
+        let mut exchange = Exchange::new(wire, Manner { repeats, ..manner.clone() }, &self.stopping);
         exchange.yields_to = Some(YieldsTo { waiters: self.waiters.clone(), parked_until });
         let result = tokio::select! {
             biased;
@@ -84,11 +86,11 @@ impl Task {
             () = too_long => Err(Fault::LineDown { why: "line is being stopped".into() }),
         };
         let (repeated, yielded) = (exchange.repeated, exchange.yielded);
-        let frames = std::mem::take(&mut exchange.frames);
+        let exchanges = std::mem::take(&mut exchange.exchanges);
         self.busy += clock::now().since(began);
         let passed = usize::try_from(wire.bytes.saturating_sub(bytes_before)).unwrap_or(usize::MAX);
         self.wire_time += serial.characters(passed);
-        Some(Done { result, repeated, frames, began, yielded })
+        Some(Done { result, repeated, exchanges, began, yielded })
     }
 
     fn count(&mut self, pick: &Pick<ReadRequest>, done: &Done) {
@@ -117,7 +119,7 @@ impl Task {
         self.go_down(why).await;
     }
 
-    async fn answered(&mut self, pick: Pick<ReadRequest>, answer: Answer, frames: Vec<u8>) {
+    async fn answered(&mut self, pick: Pick<ReadRequest>, answer: Answer, passed: &[Exchanged]) {
         let Some(station) = self.stations.get_mut(pick.meter) else { return };
         let seen = station.identity.see(answer.identity.number.as_deref());
         let (line, meter) = (self.name.clone(), station.status.id.clone());
@@ -137,7 +139,7 @@ impl Task {
             }
         }
         self.compare(pick.meter, &answer).await;
-        let reading = self.keep(&pick, answer, frames).await;
+        let reading = self.keep(&pick, answer, passed).await;
         self.is_alive(pick.meter).await;
         match pick.cause {
             Cause::Slot { .. } => self.queue.answered(pick.meter),
@@ -165,7 +167,12 @@ impl Task {
     }
 
     /// Makes the reading and hands it to the outbox. Returns it for whoever asked.
-    async fn keep(&mut self, pick: &Pick<ReadRequest>, answer: Answer, frames: Vec<u8>) -> Option<Reading> {
+    async fn keep(
+        &mut self,
+        pick: &Pick<ReadRequest>,
+        answer: Answer,
+        passed: &[Exchanged],
+    ) -> Option<Reading> {
         let station = self.stations.get_mut(pick.meter)?;
         let (scheduled_at, is_asked) = match &pick.cause {
             Cause::Slot { slot, .. } => (Some(*slot), false),
@@ -177,7 +184,7 @@ impl Task {
         let origin = Origin { line: &self.name, meter: &meter, driver, scheduled_at, selection };
         // The gist is the meter's, also of what is not forwarded.
         let gist = LastReading::of(&answer, clock::wall());
-        let reading = reading(&origin, answer, frames, self.keep_raw);
+        let reading = reading(&origin, answer, passed, self.keep_raw);
         station.status.counters.answered += 1;
         station.status.last_reading = Some(LastReading { read_at: reading.read_at, ..gist });
         let for_asker = is_asked.then(|| reading.clone());

@@ -6,6 +6,7 @@ use weir_meter::selection::Selection;
 use weir_wire::stored::Reading;
 use weir_wire::{Content, Raw};
 
+use super::exchange::{Exchanged, frames};
 use crate::clock;
 
 /// Whose reading it is and what it was made for.
@@ -20,15 +21,20 @@ pub(super) struct Origin<'a> {
 
 /// The reading of an answer that has just come.
 ///
-/// The answer's own raw bytes are the whole frame's, whatever was selected. Raw bytes stay only on request, except on values that say nothing without them. `frames` stand in for a driver that
-/// gives no raw bytes itself.
-pub(super) fn reading(origin: &Origin<'_>, mut answer: Answer, frames: Vec<u8>, keep_raw: bool) -> Reading {
+/// The answer's own raw bytes are the whole frame's, whatever was selected. Raw bytes stay only on request, except on
+/// values that say nothing without them. What passed stands in for a driver that gives no raw bytes itself.
+pub(super) fn reading(
+    origin: &Origin<'_>,
+    mut answer: Answer,
+    passed: &[Exchanged],
+    keep_raw: bool,
+) -> Reading {
     let clock::Dated { wall, clock, boot, uptime_ms } = clock::dated();
     if let Some(selection) = origin.selection {
         answer.values = selection.apply(answer.values);
     }
     if keep_raw {
-        answer.raw = answer.raw.or(Some(Raw(frames)));
+        answer.raw = answer.raw.or_else(|| Some(Raw(frames(passed))));
     } else {
         answer.raw = None;
         let mut values = answer.values.iter_mut();
@@ -63,17 +69,26 @@ mod tests {
         Answer { values: contents.map(with_raw).into(), ..Answer::default() }
     }
 
+    /// Two frames, and one try between them that was not answered.
+    fn passed() -> [Exchanged; 3] {
+        [Ok(vec![1]), Err(weir_meter::Fault::garbled("x")), Ok(vec![2])].map(|answer| Exchanged {
+            request: vec![8],
+            answer,
+            repeats: 0,
+        })
+    }
+
     #[test]
     fn raw_bytes_stay_where_they_are_all_there_is_and_elsewhere_only_on_request() {
         let origin = Origin { line: "l", meter: "m", driver: "d", scheduled_at: None, selection: None };
         let raws =
             |reading: &Reading| reading.answer.values.iter().map(|v| v.raw.is_some()).collect::<Vec<_>>();
-        let plain = reading(&origin, answer(), vec![1, 2], false);
+        let plain = reading(&origin, answer(), &passed(), false);
         assert_eq!((raws(&plain), plain.answer.raw), (vec![false, true, true], None));
-        let kept = reading(&origin, answer(), vec![1, 2], true);
+        let kept = reading(&origin, answer(), &passed(), true);
         assert_eq!((raws(&kept), kept.answer.raw), (vec![true; 3], Some(Raw(vec![1, 2]))));
         let own = Answer { raw: Some(Raw(vec![9])), ..answer() };
-        assert_eq!(reading(&origin, own, vec![1, 2], true).answer.raw, Some(Raw(vec![9])));
+        assert_eq!(reading(&origin, own, &passed(), true).answer.raw, Some(Raw(vec![9])));
     }
 
     #[test]
@@ -84,7 +99,7 @@ mod tests {
             Origin { line: "l", meter: "m", driver: "d", scheduled_at: None, selection: Some(&selection) };
         let customer = Value::new(Quantity::Customer, Content::Text("x".into()));
         let answer = Answer { values: [answer().values, vec![customer]].concat(), ..answer() };
-        let kept = reading(&origin, answer, vec![1, 2], true).answer;
+        let kept = reading(&origin, answer, &passed(), true).answer;
         let names: Vec<_> =
             kept.values.iter().map(|value| (value.name.as_deref(), value.quantity.as_str())).collect();
         assert_eq!(names, [(Some("flat"), "customer"), (None, "energy")]);

@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
-use weir_meter::{Answer, Ask, Course, Driver, Fault, Line, Observed, Order, Unsupported, async_trait};
+use weir_meter::{Answer, Course, Driver, Fault, Observed, Order, Unsupported, async_trait};
 
-use super::exchange::{Exchange, Manner, Wire};
+use super::exchange::{Exchange, Exchanged, Manner, Wire};
 use super::task::{Connection, Station, Task};
 use crate::clock::{self, Moment};
 use crate::limits::LINE_STOP_MAX;
@@ -63,17 +63,6 @@ pub enum VisitError {
     Stopped,
 }
 
-/// One exchange of a visit, as it passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exchanged {
-    /// The request's bytes.
-    pub request: Vec<u8>,
-    /// The answer's, or why there is none.
-    pub answer: Result<Vec<u8>, Fault>,
-    /// How often the request was repeated.
-    pub repeats: u32,
-}
-
 /// A meter during a visit.
 pub struct AtMeter<'a> {
     driver: &'a mut dyn Driver,
@@ -93,8 +82,8 @@ impl AtMeter<'_> {
     pub async fn read(&mut self) -> Result<Answer, Fault> {
         let (driver, mut line) = self.line(self.repeats());
         let result = driver.read(&mut line).await;
-        self.last = Some(result.as_ref().map(drop).map_err(Clone::clone));
-        result
+        let passed = line.exchanges;
+        self.ended(passed, result)
     }
 
     /// Whether the meter can be told this; see [`Driver::course`].
@@ -120,8 +109,8 @@ impl AtMeter<'_> {
     pub async fn carry_out(&mut self, order: &Order) -> Result<Observed, Fault> {
         let (driver, mut line) = self.line(0);
         let result = driver.carry_out(&mut line, order).await;
-        self.last = Some(result.as_ref().map(drop).map_err(Clone::clone));
-        result
+        let passed = line.exchanges;
+        self.ended(passed, result)
     }
 
     /// Looks at what the meter shows of this order; see [`Driver::observe`].
@@ -131,8 +120,8 @@ impl AtMeter<'_> {
     pub async fn observe(&mut self, order: &Order) -> Result<Observed, Fault> {
         let (driver, mut line) = self.line(self.repeats());
         let result = driver.observe(&mut line, order).await;
-        self.last = Some(result.as_ref().map(drop).map_err(Clone::clone));
-        result
+        let passed = line.exchanges;
+        self.ended(passed, result)
     }
 
     /// The exchanges since this was last asked.
@@ -145,33 +134,15 @@ impl AtMeter<'_> {
         if self.manner.timing.late_window.is_zero() { self.manner.repeats } else { 0 }
     }
 
-    fn line(&mut self, repeats: u32) -> (&mut dyn Driver, Recorder<'_>) {
+    fn line(&mut self, repeats: u32) -> (&mut dyn Driver, Exchange<'_>) {
         let manner = Manner { repeats, ..self.manner.clone() };
-        let exchange = Exchange::new(self.wire, manner, self.stopping);
-        (self.driver, Recorder { exchange, exchanges: &mut self.exchanges })
-    }
-}
-
-/// The line, with a memory.
-struct Recorder<'a> {
-    exchange: Exchange<'a>,
-    exchanges: &'a mut Vec<Exchanged>,
-}
-
-#[async_trait]
-impl Line for Recorder<'_> {
-    async fn exchange(&mut self, ask: Ask<'_>) -> Result<Vec<u8>, Fault> {
-        let (request, repeated) = (ask.request.to_vec(), self.exchange.repeated);
-        let answer = self.exchange.exchange(ask).await;
-        let repeats = self.exchange.repeated.saturating_sub(repeated);
-        self.exchanges.push(Exchanged { request, answer: answer.clone(), repeats });
-        answer
+        (self.driver, Exchange::new(self.wire, manner, self.stopping))
     }
 
-    async fn hear(&mut self, request: &[u8]) -> Result<Vec<u8>, Fault> {
-        let answer = self.exchange.hear(request).await;
-        self.exchanges.push(Exchanged { request: request.to_vec(), answer: answer.clone(), repeats: 0 });
-        answer
+    fn ended<T>(&mut self, passed: Vec<Exchanged>, result: Result<T, Fault>) -> Result<T, Fault> {
+        self.exchanges.extend(passed);
+        self.last = Some(result.as_ref().map(drop).map_err(Clone::clone));
+        result
     }
 }
 

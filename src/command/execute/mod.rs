@@ -185,7 +185,9 @@ impl Site {
             }
         }
         loop {
-            let (reason, detail) = match self.line.read_now(&command.meter).await {
+            let (read, passed) = self.line.read_now(&command.meter).await;
+            self.desk.note(&command.id, "read", passed).await;
+            let (reason, detail) = match read {
                 Ok(reading) => {
                     let observed = Some(visits::observed(&reading.answer));
                     let end = End {

@@ -70,7 +70,7 @@ pub enum Entry {
     Step {
         /// The command's id.
         id: String,
-        /// What for: `identity`, `write`, `look`.
+        /// What for: `identity`, `write`, `look`, or `read` for `read.now`.
         what: String,
         /// The request's bytes.
         request: Raw,

@@ -1,14 +1,21 @@
-//! A table of hostile and broken commands, each with the word it is refused with.
+//! A table of hostile and broken commands, each with the word it is refused with, by the pure checks and by the clerk, who
+//! sends nobody to a meter for it.
 
 use base64ct::{Base64Url, Base64UrlUnpadded, Encoding as _};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use weir_wire::COMMAND_TYP;
+use weir_wire::{COMMAND_TYP, Clock, CommandState};
 
+use super::super::stop_switch::StopSwitch;
+use super::office::*;
 use super::*;
+use crate::clock;
 use crate::command::authorise::{Denial, authorise};
+use crate::command::clerk::Start;
 use crate::command::closings::Closings;
+use crate::command::config::Rules;
+use crate::command::desk::{Origin, Reception};
 use crate::limits::{COMMAND_BYTES_MAX, TARIFF_STEPS_MAX};
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
@@ -83,6 +90,43 @@ fn replaced(piece: &str, with: &str) -> String {
     let text = payload().to_string();
     assert!(text.contains(piece), "{piece}");
     raw(text.replacen(piece, with, 1))
+}
+
+/// Asserts what the checks have to say to a message, and that the clerk says the same; of what is not good, that nobody is
+/// sent to a meter, and that who has signed it gets one outcome, and who has not, none.
+#[track_caller]
+fn is_told(what: &str, message: impl AsRef<[u8]>, word_of_it: &str) {
+    assert_eq!(word(&verified(&message)), word_of_it, "{what}");
+    clock_is(Clock::Synced);
+    // Commissioned before anything here was signed.
+    let told = handed_in(&mut Office::since(72), what, message);
+    assert_eq!(told, word_of_it, "{what}, at the clerk's");
+}
+
+/// What the clerk says to a message, as [`word`] has it, with all that follows from it.
+#[track_caller]
+fn handed_in(office: &mut Office, what: &str, message: impl AsRef<[u8]>) -> String {
+    let before = office.journal();
+    let reception = office.clerk.take(message.as_ref(), &Origin::Local);
+    let sent = office.sent();
+    let ends: Vec<CommandState> = office.said().into_iter().map(|(state, _)| state).collect();
+    let word = match reception {
+        Reception::Accepted { .. } => {
+            assert_eq!((sent.len(), &ends), (1, &vec![CommandState::Accepted]), "{what}");
+            return "good".to_owned();
+        }
+        Reception::Refused { cause } => {
+            assert_eq!((&ends, office.journal()), (&Vec::new(), before), "{what}: no outcome, no line");
+            cause
+        }
+        Reception::Rejected { state, reason, .. } => {
+            assert_eq!(ends, [state], "{what}: one end");
+            reason.map_or("expired".to_owned(), |reason| format!("proven {reason}"))
+        }
+        other => panic!("{what}: {other:?}"),
+    };
+    assert_eq!(sent, [], "{what}: nobody goes to a meter");
+    word
 }
 
 #[test]
@@ -168,7 +212,7 @@ fn what_is_no_envelope_of_the_one_kind_proves_nothing() {
         ("no JSON", format!("{}.{p}.{s}", b64("{")).into(), "malformed"),
     ];
     for (what, jws, word_of_it) in table {
-        assert_eq!(word(&verified(&jws)), word_of_it, "{what}");
+        is_told(what, &jws, word_of_it);
     }
     // The header that all of these were made from is good.
     assert_eq!(word(&verified(with_header(&header("EdDSA")))), "good");
@@ -207,7 +251,7 @@ fn who_has_not_signed_proves_nothing() {
         ("a key that has expired", by("old", &json!({})), "key-expired"),
         ("an expired key that also signed rubbish", sign(b"{", &secret("old")), "key-expired"),
     ] {
-        assert_eq!(word(&verified(jws)), word_of_it, "{what}");
+        is_told(what, jws, word_of_it);
     }
     let named = |jws: String| match verified(jws) {
         Err(Refusal::Unproven { kid, .. }) => kid,
@@ -225,8 +269,7 @@ fn what_was_signed_and_is_no_command_has_nothing_to_answer_to() {
         replaced(r#""meter":"#, &more)
     };
     for levels in [100, 5000] {
-        let deep = verified(deep_in_a_good_one(levels));
-        assert_eq!(word(&deep), "good", "what is not known is passed over, however deep");
+        is_told("what is not known is passed over, however deep", deep_in_a_good_one(levels), "good");
     }
     let deep = |open: &str, close: &str, levels: usize| {
         format!(r#"{{"more":{}{}}}"#, open.repeat(levels), close.repeat(levels))
@@ -281,7 +324,7 @@ fn what_was_signed_and_is_no_command_has_nothing_to_answer_to() {
             "malformed",
         ),
     ] {
-        assert_eq!(word(&verified(jws)), word_of_it, "{what}");
+        is_told(what, jws, word_of_it);
     }
 }
 
@@ -330,44 +373,52 @@ fn who_has_signed_is_told_what_is_wrong() {
         ),
         ("a price below 0", tariff(&json!([{ "from_m3": 0, "price": -1 }])), "proven not-supported"),
     ] {
-        assert_eq!(word(&verified(jws)), word_of_it, "{what}");
+        is_told(what, jws, word_of_it);
     }
 }
 
 #[test]
 fn without_a_trusted_clock_only_the_right_challenge_tells_that_a_command_is_fresh() {
-    let given_out = ["n-1".to_owned(), "n-2".to_owned()];
+    clock_is(Clock::Unsynced);
+    let mut office = Office::since(72);
+    let given_out = [(); 2].map(|()| office.clerk.challenge().unwrap());
+    let [nonce, other] = &given_out;
     let untrusted = |jws: &str, now| {
         let fresh = Freshness { now, ..freshness(&given_out, false) };
         word(&verify(jws.as_bytes(), &keys(), &fresh))
     };
-    let right = signed(&json!({ "challenge": "n-1" }));
+    let right = signed(&json!({ "challenge": nonce }));
+    let table = [
+        ("none", "anna", json!({}), "proven clock-not-trusted"),
+        ("a wrong one", "anna", json!({ "challenge": "n-3" }), "proven clock-not-trusted"),
+        ("in capitals", "anna", json!({ "challenge": nonce.to_uppercase() }), "proven clock-not-trusted"),
+        (
+            "valid for too long",
+            "anna",
+            json!({ "challenge": nonce, "not_after": "2026-11-24T02:20:01Z" }),
+            "proven stale",
+        ),
+        (
+            "another gateway's",
+            "anna",
+            json!({ "challenge": nonce, "gateway": "gw-2" }),
+            "proven wrong-gateway",
+        ),
+        ("a key that may have expired", "until", json!({ "challenge": other }), "proven clock-not-trusted"),
+        ("a key that has expired", "old", json!({ "challenge": other }), "proven clock-not-trusted"),
+    ];
     for now in [Timestamp::UNIX_EPOCH, now(), at("2099-01-01T00:00:00Z"), Timestamp::MIN, Timestamp::MAX] {
         assert_eq!(untrusted(&right, now), "good", "at {now} nothing can be said of the command's times");
-        for (what, jws, word_of_it) in [
-            ("none", signed(&json!({})), "proven clock-not-trusted"),
-            ("a wrong one", signed(&json!({ "challenge": "n-3" })), "proven clock-not-trusted"),
-            ("in capitals", signed(&json!({ "challenge": "N-1" })), "proven clock-not-trusted"),
-            (
-                "valid for too long",
-                signed(&json!({ "challenge": "n-1", "not_after": "2026-11-24T02:20:01Z" })),
-                "proven stale",
-            ),
-            (
-                "another gateway's",
-                signed(&json!({ "challenge": "n-1", "gateway": "gw-2" })),
-                "proven wrong-gateway",
-            ),
-            (
-                "a key that may have expired",
-                by("until", &json!({ "challenge": "n-2" })),
-                "proven clock-not-trusted",
-            ),
-            ("a key that has expired", by("old", &json!({ "challenge": "n-2" })), "proven clock-not-trusted"),
-        ] {
-            assert_eq!(untrusted(&jws, now), word_of_it, "{what}");
+        for (what, kid, changes, word_of_it) in &table {
+            assert_eq!(untrusted(&by(kid, changes), now), *word_of_it, "{what}");
         }
     }
+    for (n, (what, kid, changes, word_of_it)) in (1..).zip(table) {
+        let mut changes = changes;
+        changes["id"] = id(n).into();
+        assert_eq!(handed_in(&mut office, what, by(kid, &changes)), word_of_it, "{what}, at the clerk's");
+    }
+    assert_eq!(handed_in(&mut office, "the right one", &right), "good");
     assert!(verify(right.as_bytes(), &keys(), &freshness(&given_out, false)).unwrap().by_challenge);
     assert!(!verify(right.as_bytes(), &keys(), &freshness(&given_out, true)).unwrap().by_challenge);
     assert_eq!(word(&verify(right.as_bytes(), &keys(), &freshness(&[], false))), "proven clock-not-trusted");
@@ -378,54 +429,86 @@ fn closed(minutes_ago: &[i64]) -> Closings {
     minutes_ago.iter().map(|minutes| now() - SignedDuration::from_mins(*minutes)).collect()
 }
 
-fn asked(kid: &str, meter: &str, action: &str, closings: &Closings, is_stopped: bool) -> String {
+fn asked(kid: &str, meter: &str, action: &str, minutes_ago: &[i64], is_stopped: bool) -> String {
     let verified = verified(by(kid, &json!({ "meter": meter, "action": action }))).unwrap();
-    match authorise(&verified, &policy(), closings, is_stopped, now()) {
-        Ok(()) => "may".to_owned(),
-        Err(Denial { reason, .. }) => reason.to_string(),
+    match authorise(&verified, &policy(), &closed(minutes_ago), is_stopped, now()) {
+        Ok(()) => "good".to_owned(),
+        Err(Denial { reason, .. }) => format!("proven {reason}"),
     }
+}
+
+/// The same of a clerk, who has let valves be closed so many minutes ago, while the limits were wide.
+fn asked_of_the_clerk(kid: &str, meter: &str, action: &str, minutes_ago: &[i64], is_stopped: bool) -> String {
+    clock_is(Clock::Synced);
+    let mut office = Office::since(72);
+    let wide = Policy { closings_per_hour_max: 100, closings_per_day_max: 100, ..policy() };
+    office.clerk.change(Rules { policy: wide, ..rules() });
+    let mut minutes_ago = minutes_ago.to_vec();
+    minutes_ago.sort_unstable_by_key(|minutes| std::cmp::Reverse(*minutes));
+    for (n, minutes) in (1..).zip(minutes_ago) {
+        // And some seconds: each is signed after the one before, and the clock goes on meanwhile.
+        let then = now() - SignedDuration::from_mins(minutes) - SignedDuration::from_secs(30 - i64::from(n));
+        clock::simulated::set_wall(then);
+        clock::simulated::set_synced(true);
+        let not_after = (then + SignedDuration::from_mins(1)).to_string();
+        let changes =
+            json!({ "id": id(n), "meter": "B-201", "issued_at": then.to_string(), "not_after": not_after });
+        assert_eq!(handed_in(&mut office, "a closing", by("until", &changes)), "good");
+        assert_eq!(office.clerk.may_start(&id(n), Vec::new()), Start::Now);
+        office.finish(&id(n), CommandState::Done);
+        office.said();
+    }
+    clock_is(Clock::Synced);
+    office.clerk.change(rules());
+    if is_stopped {
+        StopSwitch::in_directory(office.folder.path()).set("works on the main").unwrap();
+    }
+    let what = format!("{kid} {action} {meter}");
+    handed_in(&mut office, &what, by(kid, &json!({ "meter": meter, "action": action })))
 }
 
 #[test]
 fn a_sender_may_what_the_key_the_meter_the_switch_and_the_limits_allow() {
-    let none = closed(&[]);
+    let none: &[i64] = &[];
     for (kid, meter, action, closings, is_stopped, word_of_it) in [
-        ("anna", "A-101", "valve.close", &none, false, "may"),
-        ("anna", "A-101", "valve.open", &none, false, "may"),
-        ("until", "B-201", "valve.close", &none, false, "may"),
+        ("anna", "A-101", "valve.close", none, false, "good"),
+        ("anna", "A-101", "valve.open", none, false, "good"),
+        ("until", "B-201", "valve.close", none, false, "good"),
         // Not his action, not her meter; and who may not, does not learn whether there is such a meter.
-        ("reader", "A-101", "valve.close", &none, false, "not-authorised"),
-        ("reader", "A-101", "read.now", &none, false, "may"),
-        ("anna", "B-201", "valve.open", &none, false, "not-authorised"),
-        ("anna", "B-999", "valve.open", &none, false, "not-authorised"),
-        ("anna", "a-101", "valve.open", &none, false, "not-authorised"),
-        ("anna", "A-102", "valve.open", &none, false, "unknown-meter"),
-        ("anna", "A-102", "valve.close", &none, true, "unknown-meter"),
+        ("reader", "A-101", "valve.close", none, false, "proven not-authorised"),
+        ("reader", "A-101", "read.now", none, false, "good"),
+        ("anna", "B-201", "valve.open", none, false, "proven not-authorised"),
+        ("anna", "B-999", "valve.open", none, false, "proven not-authorised"),
+        ("anna", "a-101", "valve.open", none, false, "proven not-authorised"),
+        ("anna", "A-102", "valve.open", none, false, "proven unknown-meter"),
+        ("anna", "A-102", "valve.close", none, true, "proven unknown-meter"),
         // A hospital: its valve is opened and read, and never closed.
-        ("anna", "A-999", "valve.close", &none, false, "locked"),
-        ("anna", "A-999", "valve.close", &none, true, "locked"),
-        ("anna", "A-999", "valve.open", &none, false, "may"),
-        ("anna", "A-999", "clock.set", &none, false, "may"),
-        ("anna", "A-999", "read.now", &none, false, "may"),
+        ("anna", "A-999", "valve.close", none, false, "proven locked"),
+        ("anna", "A-999", "valve.close", none, true, "proven locked"),
+        ("anna", "A-999", "valve.open", none, false, "good"),
+        ("anna", "A-999", "clock.set", none, false, "good"),
+        ("anna", "A-999", "read.now", none, false, "good"),
         // The stop switch.
-        ("anna", "A-101", "valve.close", &none, true, "stopped"),
-        ("anna", "A-101", "valve.open", &none, true, "stopped"),
-        ("anna", "A-101", "clock.set", &none, true, "stopped"),
-        ("anna", "A-101", "read.now", &none, true, "may"),
-        ("reader", "A-101", "valve.open", &none, true, "not-authorised"),
+        ("anna", "A-101", "valve.close", none, true, "proven stopped"),
+        ("anna", "A-101", "valve.open", none, true, "proven stopped"),
+        ("anna", "A-101", "clock.set", none, true, "proven stopped"),
+        ("anna", "A-101", "read.now", none, true, "good"),
+        ("reader", "A-101", "valve.open", none, true, "proven not-authorised"),
         // Three closings an hour and five a day; openings never count and are never held back.
-        ("anna", "A-101", "valve.close", &closed(&[1, 2]), false, "may"),
-        ("anna", "A-101", "valve.close", &closed(&[1, 2, 59]), false, "limit-reached"),
-        ("anna", "A-101", "valve.close", &closed(&[1, 2, 60]), false, "may"),
-        ("anna", "A-101", "valve.close", &closed(&[90, 100, 200, 300]), false, "may"),
-        ("anna", "A-101", "valve.close", &closed(&[90, 100, 200, 300, 24 * 60 - 1]), false, "limit-reached"),
-        ("anna", "A-101", "valve.close", &closed(&[90, 100, 200, 300, 24 * 60]), false, "may"),
-        ("anna", "A-101", "valve.close", &closed(&[-600, -6000, -60000]), false, "limit-reached"),
-        ("anna", "A-101", "valve.open", &closed(&[1, 1, 1, 1, 1, 1, 1]), false, "may"),
-        ("anna", "A-101", "read.now", &closed(&[1, 1, 1, 1, 1, 1, 1]), false, "may"),
+        ("anna", "A-101", "valve.close", &[1, 2], false, "good"),
+        ("anna", "A-101", "valve.close", &[1, 2, 59], false, "proven limit-reached"),
+        ("anna", "A-101", "valve.close", &[1, 2, 60], false, "good"),
+        ("anna", "A-101", "valve.close", &[90, 100, 200, 300], false, "good"),
+        ("anna", "A-101", "valve.close", &[90, 100, 200, 300, 24 * 60 - 1], false, "proven limit-reached"),
+        ("anna", "A-101", "valve.close", &[90, 100, 200, 300, 24 * 60], false, "good"),
+        ("anna", "A-101", "valve.close", &[-600, -6000, -60000], false, "proven limit-reached"),
+        ("anna", "A-101", "valve.open", &[1, 1, 1, 1, 1, 1, 1], false, "good"),
+        ("anna", "A-101", "read.now", &[1, 1, 1, 1, 1, 1, 1], false, "good"),
     ] {
-        let what = format!("{kid} {action} {meter}, stopped: {is_stopped}, {closings:?}");
+        let what = format!("{kid} {action} {meter}, stopped: {is_stopped}, closed {closings:?} minutes ago");
         assert_eq!(asked(kid, meter, action, closings, is_stopped), word_of_it, "{what}");
+        let told = asked_of_the_clerk(kid, meter, action, closings, is_stopped);
+        assert_eq!(told, word_of_it, "{what}, at the clerk's");
     }
 }
 

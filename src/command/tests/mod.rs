@@ -4,6 +4,7 @@ mod clerk;
 mod forged;
 mod hostile;
 mod keys;
+mod office;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
