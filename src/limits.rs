@@ -355,6 +355,9 @@ pub const SEEN_MAX: usize = 10_000;
 /// the places by repeating what was said to others.
 pub const SEEN_OF_OTHERS_MAX: usize = 500;
 
+/// Of these, the ones of commands that one key has signed: a key in wrong hands must not take the places of all others.
+pub const SEEN_OF_ONE_KEY_MAX: usize = SEEN_MAX / 2;
+
 /// How long an id is remembered after its command was valid, at least: longer than a topic keeps messages by default, four
 /// times over.
 pub const SEEN_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -366,8 +369,14 @@ pub const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// commands. The oldest goes when there is one more.
 pub const JOURNAL_FILES_MAX: usize = 32;
 
+/// Damaged files of the journal that are kept for a person. The oldest goes when there is one more.
+pub const JOURNAL_DAMAGED_MAX: usize = 8;
+
 /// Commands without an end on one gateway; one more is refused as `limit-reached`. Each costs a task and its text.
 pub const COMMANDS_OPEN_MAX: usize = 128;
+
+/// Of these, the ones that only read: a riser without power that is to be read must not hold up a valve.
+pub const READS_OPEN_MAX: usize = COMMANDS_OPEN_MAX / 2;
 
 /// Requests that may wait for the clerk of commands; whoever has one more waits.
 pub const CLERK_ASKED_MAX: usize = 64;
@@ -431,6 +440,10 @@ pub const INBOX_PARTITIONS_EVERY: Duration = Duration::from_secs(60);
 
 /// How far back a command topic is read that was made anew: the longest that a command is valid by default.
 pub const INBOX_LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
+
+/// From how long before a journal was begun a topic is read that was never read: a broker's clock may be so far behind. What
+/// was issued before the beginning is not carried out all the same.
+pub const INBOX_BEGIN_BEFORE: Duration = Duration::from_secs(3600);
 
 /// Time between two `status` events.
 pub const STATUS_EVERY: Duration = Duration::from_secs(300);

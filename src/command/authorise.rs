@@ -85,8 +85,12 @@ pub fn authorise(
     let command = &verified.command;
     let (kid, action) = (&verified.kid, &command.action);
     let deny = |reason, detail: String| Err(Denial { reason, detail });
-    let Some(grant) = policy.keys.get(kid).map(|key| &key.grant) else {
-        return deny(Reason::NotAuthorised, format!("there is no key {kid} any more"));
+    let key = policy.keys.get(kid).filter(|key| key.public == verified.public);
+    let Some(grant) = key.map(|key| &key.grant) else {
+        return deny(
+            Reason::NotAuthorised,
+            format!("the key {kid} that has signed it is not there any more"),
+        );
     };
     if grant.has_expired(now) {
         return deny(Reason::NotAuthorised, format!("the key {kid} has expired"));

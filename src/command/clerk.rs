@@ -25,8 +25,8 @@ use weir_wire::stored::What;
 use weir_wire::{Action, Clock, Command, CommandState, Raw, Reason};
 
 use self::topic::Unjournalled;
-use self::waiting::Term;
-use super::authorise::{Denial, authorise};
+use self::waiting::{Place, Term};
+use super::authorise::{Denial, authorise, writes};
 use super::challenge::Challenges;
 use super::closings::Closings;
 use super::config::Rules;
@@ -39,7 +39,9 @@ use super::teller::{Tell, Teller};
 use super::verify::{Freshness, Refusal, Verified, verify};
 use crate::clock::{self, Moment};
 use crate::event;
-use crate::limits::{COMMANDS_OPEN_MAX, REFUSALS_TOLD_EVERY, REPEATS_TOLD_EVERY, SEEN_OF_OTHERS_MAX};
+use crate::limits::{
+    COMMANDS_OPEN_MAX, READS_OPEN_MAX, REFUSALS_TOLD_EVERY, REPEATS_TOLD_EVERY, SEEN_KEPT, SEEN_OF_OTHERS_MAX,
+};
 use crate::line::Exchanged;
 
 /// Those who go to the meters.
@@ -64,8 +66,8 @@ pub(super) struct Clerk<C> {
     unjournalled: Unjournalled,
     /// Accepted, and nobody works at their meters.
     waiting: VecDeque<String>,
-    /// Who has somebody at work, and for which command.
-    working: HashMap<String, String>,
+    /// For which command somebody is at work, by its place.
+    working: HashMap<Place, String>,
     /// What of the open commands this start alone knows.
     terms: HashMap<String, Term>,
     /// Ends that could not be written yet.
@@ -130,11 +132,16 @@ impl<C: Crew> Clerk<C> {
                 self.waiting.push_back(id);
             } else {
                 tracing::warn!(command = id, meter, "interrupted; the meter is asked what became of it");
-                self.working.insert(meter, id);
+                self.working.insert(Place::of(&command), id);
                 self.crew.recover(command);
             }
         }
         self.send_out();
+    }
+
+    /// Whether nothing can be written any more until the next start.
+    pub(super) fn is_poisoned(&self) -> bool {
+        self.journal.poisoned().is_some()
     }
 
     /// How many ids are remembered.
@@ -189,11 +196,20 @@ impl<C: Crew> Clerk<C> {
         if self.journal.state().has_forgotten(command.not_after) {
             return self.count("stale", Some(verified.kid));
         }
-        if self.journal.state().is_full(now) {
-            tracing::error!("no command is taken: as many as can be remembered are still valid or young");
-            return self.count("full", Some(verified.kid));
+        if self.journal.state().is_full(now, &verified.kid) {
+            let kid = verified.kid;
+            tracing::error!(
+                kid,
+                "a command is not taken: as many as can be remembered are still valid or young"
+            );
+            return self.count("full", Some(kid));
         }
         if let Some((state, reason, detail)) = refused {
+            // To be remembered for longer than any that could be carried out: its key could fill the memory for ever.
+            let latest = now.at.checked_add(SEEN_KEPT).unwrap_or(Timestamp::MAX);
+            if now.clock == Clock::Synced && command.not_after > latest {
+                return self.count("stale", Some(verified.kid));
+            }
             // Whoever can write to the topic can bring genuine commands of every other gateway's.
             if reason == Some(Reason::WrongGateway)
                 && self.journal.state().seen_of_others() >= SEEN_OF_OTHERS_MAX
@@ -201,6 +217,9 @@ impl<C: Crew> Clerk<C> {
                 return self.count("wrong-gateway", Some(verified.kid));
             }
             return self.reject(&verified, state, reason, detail);
+        }
+        if !self.is_younger_than_the_journal(&verified) {
+            return self.count("stale", Some(verified.kid));
         }
         if let Err(Denial { reason, detail }) = self.may(&verified) {
             return self.reject(&verified, CommandState::Rejected, Some(reason), detail);
@@ -239,8 +258,9 @@ impl<C: Crew> Clerk<C> {
         } else {
             let entry =
                 Entry::Duplicate { id: id.clone(), digest: Digest(verified.digest), detail: detail.clone() };
-            let id = id.clone();
-            self.write_and_tell(&id, entry);
+            if !self.write_and_tell(id, entry) {
+                return Some(Reception::Busy { why: "journal failed".into() });
+            }
         }
         Some(Reception::Rejected {
             id: id.clone(),
@@ -250,22 +270,26 @@ impl<C: Crew> Clerk<C> {
         })
     }
 
+    /// Whether what became of it must be in the journal, if anything did. Of one that is older nothing is known, not even
+    /// whether it has an end, so it gets none here.
+    fn is_younger_than_the_journal(&self, verified: &Verified) -> bool {
+        // The signer's clock may be ahead. A challenge of this start is younger than the journal.
+        let began = self.journal.state().began().and_then(|at| at.checked_add(self.rules.skew).ok());
+        verified.by_challenge || began.is_some_and(|at| verified.command.issued_at > at)
+    }
+
     /// Everything that may hold a command back besides its freshness.
     fn may(&self, verified: &Verified) -> Result<(), Denial> {
         let state = self.journal.state();
         let command = &verified.command;
-        // The signer's clock may be ahead. A challenge of this start is younger than the journal.
-        let began = state.began().and_then(|at| at.checked_add(self.rules.skew).ok());
-        if !verified.by_challenge && began.is_none_or(|at| command.issued_at <= at) {
-            let detail = match began {
-                Some(at) => format!("the journal of commands knows nothing before {at}"),
-                None => "it is not known when the journal of commands was begun".to_owned(),
-            };
-            return Err(Denial { reason: Reason::Stale, detail });
-        }
+        let too_many =
+            |what| Err(Denial { reason: Reason::LimitReached, detail: format!("{what} are open") });
         if state.unfinished().count() >= COMMANDS_OPEN_MAX {
-            let detail = format!("{COMMANDS_OPEN_MAX} commands are open");
-            return Err(Denial { reason: Reason::LimitReached, detail });
+            return too_many(format!("{COMMANDS_OPEN_MAX} commands"));
+        }
+        let reads = state.unfinished().filter(|open| !writes(&open.command.action)).count();
+        if !writes(&command.action) && reads >= READS_OPEN_MAX {
+            return too_many(format!("{READS_OPEN_MAX} commands that read"));
         }
         self.authorised(verified)?;
         match self.last_valve(verified) {
@@ -295,13 +319,13 @@ impl<C: Crew> Clerk<C> {
         self.now().at.checked_add(self.rules.skew).unwrap_or(Timestamp::MAX)
     }
 
-    /// When the valve command of the same meter was issued that was issued last; `None` where that does not matter. A
-    /// challenge says more about freshness than a date, and a date in the future, which only a challenge lets in, nothing.
+    /// When the valve command of the same meter was issued that was issued last; `None` where that does not matter. A date
+    /// that is known to lie in the future, which only a challenge lets in, holds back nothing.
     fn last_valve(&self, verified: &Verified) -> Option<Timestamp> {
-        let Verified { command, by_challenge, .. } = verified;
-        let latest = self.latest();
-        let last = self.journal.state().last_valve(&command.meter).filter(|last| *last <= latest);
-        last.filter(|_| moves_valve(&command.action) && !by_challenge)
+        let command = &verified.command;
+        let (latest, is_trusted) = (self.latest(), self.now().clock == Clock::Synced);
+        let last = self.journal.state().last_valve(&command.meter);
+        last.filter(|last| moves_valve(&command.action) && (!is_trusted || *last <= latest))
     }
 
     fn authorised(&self, verified: &Verified) -> Result<(), Denial> {
@@ -333,11 +357,12 @@ impl<C: Crew> Clerk<C> {
     }
 
     fn accept(&mut self, verified: Verified, message: &[u8], origin: &Origin) -> Reception {
-        let Verified { command, kid, digest, by_challenge } = verified;
+        let Verified { command, kid, public, digest, by_challenge } = verified;
         let entry = Entry::Accepted {
             command: command.clone(),
             jws: String::from_utf8_lossy(message).into_owned(),
             kid: kid.clone(),
+            public,
             digest: Digest(digest),
             is_local: *origin == Origin::Local,
         };
@@ -382,9 +407,15 @@ impl<C: Crew> Clerk<C> {
             return Start::Over;
         };
         // Signature and digest were checked at arrival, and the journal is whole.
-        let (command, kid) = (open.command.clone(), open.kid.clone());
-        let by_challenge = self.is_by_challenge(id);
-        let verified = Verified { command, kid, digest: [0; 32], by_challenge };
+        let verified = Verified {
+            command: open.command.clone(),
+            kid: open.kid.clone(),
+            public: open.public.clone(),
+            digest: [0; 32],
+            by_challenge: self.is_by_challenge(id),
+        };
+        // Before the checks: each flush takes its time, and what they say has to hold when the start is written.
+        self.note(id, "identity", asked);
         let end = if self.is_over(&verified.command) {
             let detail = format!("not_after was {}", verified.command.not_after);
             Some(End { state: CommandState::Expired, reason: None, detail, observed: None })
@@ -399,7 +430,6 @@ impl<C: Crew> Clerk<C> {
                 observed: None,
             })
         };
-        self.note(id, "identity", asked);
         if let Some(end) = end {
             self.finish(id, end);
             return Start::Over;
@@ -426,7 +456,7 @@ impl<C: Crew> Clerk<C> {
     /// A command is over. Said a second time it changes nothing.
     pub(super) fn finish(&mut self, id: &str, end: End) {
         let Some(open) = self.journal.state().open(id) else { return };
-        let meter = open.command.meter.clone();
+        let (meter, place) = (open.command.meter.clone(), Place::of(&open.command));
         // The first end is the one that holds, also while it is not written.
         let end = self.unwritten.remove(id).unwrap_or(end);
         let End { state, reason, detail, observed } = end.clone();
@@ -444,8 +474,8 @@ impl<C: Crew> Clerk<C> {
         }
         tracing::info!(command = id, meter, %state, detail, "command finished");
         self.terms.remove(id);
-        if self.working.get(&meter).is_some_and(|working| working == id) {
-            self.working.remove(&meter);
+        if self.working.get(&place).is_some_and(|working| working == id) {
+            self.working.remove(&place);
         }
         self.send_out();
     }

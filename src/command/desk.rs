@@ -3,6 +3,7 @@
 //! The clerk works on a thread of its own, because each of its steps ends with a flush to flash. Its queue is bounded, so
 //! whoever hands in a flood waits.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use weir_wire::{CommandState, Observed, Reason};
@@ -66,8 +67,9 @@ pub enum Origin {
 /// From where a topic is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Positions {
-    /// Behind what is there now: nothing of it is meant for this gateway, or it is not known what was carried out.
-    End,
+    /// From the messages of this time on; `None` when it is not known, and then from behind what is there now. Nothing
+    /// that was issued before is meant for this gateway, or it is not known whether it was carried out.
+    Since(Option<Timestamp>),
     /// From here; partitions that are not named, from their beginning.
     From(Vec<(i32, Position)>),
 }

@@ -7,7 +7,7 @@
 //!
 //! | what is found | read from |
 //! |---|---|
-//! | a new gateway, or a journal that was damaged | behind what is there now |
+//! | a new gateway, or a journal that was damaged | an hour before the journal was begun; behind what is there now where the clock could not be trusted then |
 //! | a partition with a position | there |
 //! | a partition that was added | its beginning |
 //! | a position that the topic does not have, or behind another message than the last that was read (it was made anew or shortened) | a day back |
@@ -23,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -37,8 +38,8 @@ use super::desk::{Ask, Desk, Origin, Positions, Reception};
 use super::journal::{Position, Stamp};
 use crate::clock;
 use crate::limits::{
-    COMMAND_BYTES_MAX, INBOX_ASK_MAX, INBOX_LOOK_BACK, INBOX_PARTITIONS_EVERY, INBOX_POLL_MAX,
-    INBOX_RETRY_MAX, INBOX_RETRY_MIN,
+    COMMAND_BYTES_MAX, INBOX_ASK_MAX, INBOX_BEGIN_BEFORE, INBOX_LOOK_BACK, INBOX_PARTITIONS_EVERY,
+    INBOX_POLL_MAX, INBOX_RETRY_MAX, INBOX_RETRY_MIN,
 };
 use crate::pulse::Pulse;
 
@@ -88,6 +89,8 @@ impl Config {
             // A flood waits at the broker.
             .set("queued.max.messages.kbytes", "1024")
             .set("fetch.max.bytes", "1048576")
+            // What a broker sends all the same is not even taken in.
+            .set("receive.message.max.bytes", "2097152")
             .set("max.partition.fetch.bytes", (4 * COMMAND_BYTES_MAX).to_string());
         config
     }
@@ -294,7 +297,12 @@ impl Reader {
             self.pulse.beat();
             let (low, high) = self.consumer.fetch_watermarks(&self.topic, *partition, INBOX_ASK_MAX)?;
             let position = match &kept {
-                Positions::End => Position::at(high),
+                Positions::Since(None) => Position::at(high),
+                Positions::Since(Some(began)) => {
+                    // The broker's clock, or a console's, may be behind.
+                    let since = began.checked_sub(INBOX_BEGIN_BEFORE).unwrap_or(*began);
+                    self.first_since(*partition, since)?
+                }
                 Positions::From(kept) => match kept.iter().find(|(id, _)| id == partition) {
                     None => Position::at(low),
                     Some((_, position)) if (low..=high).contains(&position.next) => *position,
@@ -328,11 +336,19 @@ impl Reader {
 
     /// The first message of the last day.
     fn a_day_back(&self, partition: i32, was: Position) -> Result<Position, Trouble> {
-        let (low, high) = self.consumer.fetch_watermarks(&self.topic, partition, INBOX_ASK_MAX)?;
         let Stamp { at, clock } = stamp_by(self.trust_clock);
         // Without a clock nobody knows when that was.
         let look_back = if clock == Clock::Synced { INBOX_LOOK_BACK } else { Duration::MAX };
-        let since = at.checked_sub(look_back).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let since = at.checked_sub(look_back).unwrap_or(Timestamp::UNIX_EPOCH);
+        let position = self.first_since(partition, since)?;
+        let (topic, was, now) = (&self.topic, was.next, position.next);
+        tracing::warn!(topic, partition, was, now, "the topic was made anew or shortened");
+        Ok(position)
+    }
+
+    /// The first message of this time or later.
+    fn first_since(&self, partition: i32, since: Timestamp) -> Result<Position, Trouble> {
+        let (low, high) = self.consumer.fetch_watermarks(&self.topic, partition, INBOX_ASK_MAX)?;
         let mut wanted = TopicPartitionList::new();
         wanted.add_partition_offset(&self.topic, partition, Offset::Offset(since.as_millisecond().max(0)))?;
         let found = self.consumer.offsets_for_times(wanted, INBOX_ASK_MAX)?;
@@ -342,14 +358,6 @@ impl Reader {
             Some(Offset::End) => high,
             _ => low,
         };
-        let topic = &self.topic;
-        tracing::warn!(
-            topic,
-            partition,
-            was = was.next,
-            now = offset,
-            "the topic was made anew or shortened"
-        );
         Ok(Position::at(offset))
     }
 

@@ -93,7 +93,8 @@ pub fn is_key_id(id: &str) -> bool {
 }
 
 /// An Ed25519 public key that can be relied on.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct PublicKey(VerifyingKey);
 
 /// Why a text is no public key. Never says what the text was.
@@ -149,6 +150,20 @@ impl PublicKey {
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&Base64UrlUnpadded::encode_string(self.0.as_bytes()))
+    }
+}
+
+impl From<PublicKey> for String {
+    fn from(key: PublicKey) -> Self {
+        key.to_string()
+    }
+}
+
+impl TryFrom<String> for PublicKey {
+    type Error = PublicKeyError;
+
+    fn try_from(text: String) -> Result<Self, PublicKeyError> {
+        Self::parse(&text)
     }
 }
 

@@ -174,7 +174,10 @@ impl Handle {
 fn serve<C: Crew>(mut clerk: Clerk<C>, asked: &mut mpsc::Receiver<Ask>, pulse: &Pulse) {
     clerk.resume();
     while let Some(ask) = asked.blocking_recv() {
-        pulse.beat();
+        // After a failure that only a fresh start mends, the watcher and systemd see to one.
+        if !clerk.is_poisoned() {
+            pulse.beat();
+        }
         match ask {
             Ask::Take { message, origin, reply } => answer(reply, clerk.take(&message, &origin)),
             Ask::MayStart { id, asked, reply } => answer(reply, clerk.may_start(&id, asked)),

@@ -28,7 +28,7 @@ use sha2::{Digest as _, Sha256};
 use weir_wire::{Command, Reason};
 
 use super::jws::{self, Unproven};
-use super::keys::Keys;
+use super::keys::{Keys, PublicKey};
 use super::payload;
 
 /// What a command's freshness is judged by.
@@ -53,8 +53,10 @@ pub struct Freshness<'f> {
 pub struct Verified {
     /// What was signed.
     pub command: Command,
-    /// The key that has signed it.
+    /// The id of the key that has signed it.
     pub kid: String,
+    /// That key: another one may have the id tomorrow.
+    pub public: PublicKey,
     /// SHA-256 of the JWS: the same command has the same one, and no other has.
     pub digest: [u8; 32],
     /// It was taken for fresh by its challenge, because the clock could not be trusted.
@@ -159,6 +161,7 @@ pub fn verify(bytes: &[u8], keys: &Keys, fresh: &Freshness<'_>) -> Result<Verifi
     let verified = Verified {
         command,
         kid: opened.kid,
+        public: opened.key.public.clone(),
         digest: Sha256::digest(bytes).into(),
         by_challenge: !fresh.is_trusted,
     };

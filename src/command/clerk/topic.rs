@@ -52,7 +52,7 @@ impl<C: Crew> Clerk<C> {
         self.journal_topics();
         match self.journal.state().positions(topic) {
             Some(positions) => Positions::From(positions),
-            None => Positions::End,
+            None => Positions::Since(self.journal.state().began()),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Commands that are accepted and not started: for what they wait, and when that is over.
 //!
 //! A command waits for its meter, one at a time to each, and for a clock that can be trusted. What it waits for keeps no other
-//! from its meter that waits for less. It is over when its `not_after` has passed by a clock that can be trusted, and at the
+//! from its meter that waits for less; and what only reads keeps none that writes: a read that is tried again all day must
+//! not hold up a valve. It is over when its `not_after` has passed by a clock that can be trusted, and at the
 //! latest when so much time has passed that it must have, whatever the clock shows: a gateway that loses its clock, or is
 //! started again without one, keeps no command open for ever.
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use weir_wire::{Action, Clock, Command, CommandState, Reason};
 
-use super::{Clerk, Crew};
+use super::{Clerk, Crew, writes};
 use crate::clock::{self, Moment};
 use crate::command::config::Rules;
 use crate::command::desk::End;
@@ -40,6 +41,20 @@ impl Term {
     }
 }
 
+/// Where one command at a time is at work: a meter's writes, or its reads.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Place {
+    meter: String,
+    writes: bool,
+}
+
+impl Place {
+    /// Of this command.
+    pub(super) fn of(command: &Command) -> Self {
+        Self { meter: command.meter.clone(), writes: writes(&command.action) }
+    }
+}
+
 /// For how long a command is good.
 fn lifetime(command: &Command) -> Duration {
     command.not_after.duration_since(command.issued_at).try_into().unwrap_or_default()
@@ -53,11 +68,12 @@ impl<C: Crew> Clerk<C> {
             let open = self.journal.state().open(&id).filter(|open| open.phase == Phase::Accepted);
             let Some(open) = open.filter(|_| !self.unwritten.contains_key(&id)) else { continue };
             let command = open.command.clone();
-            if self.working.contains_key(&command.meter) || !self.is_clock_good_for(&command) {
+            let place = Place::of(&command);
+            if self.working.contains_key(&place) || !self.is_clock_good_for(&command) {
                 still_waiting.push_back(id);
                 continue;
             }
-            self.working.insert(command.meter.clone(), id);
+            self.working.insert(place, id);
             let deadline = self.deadline(&command);
             self.crew.carry_out(command, deadline);
         }
@@ -71,7 +87,7 @@ impl<C: Crew> Clerk<C> {
         let late: Vec<Command> =
             open.filter(|open| self.is_over(&open.command)).map(|open| open.command.clone()).collect();
         for command in late {
-            let (reason, detail) = if self.working.contains_key(&command.meter) {
+            let (reason, detail) = if self.working.contains_key(&Place::of(&command)) {
                 (None, "another command was at the meter all the time")
             } else {
                 (Some(Reason::ClockNotTrusted), "the clock could not be trusted in time")
@@ -84,7 +100,9 @@ impl<C: Crew> Clerk<C> {
     /// Whether somebody is to go on with this command: it has no end, and is the one at its meter.
     pub(in crate::command) fn is_under_way(&self, id: &str) -> bool {
         let open = self.journal.state().open(id).filter(|_| !self.unwritten.contains_key(id));
-        open.is_some_and(|open| self.working.get(&open.command.meter).is_some_and(|working| working == id))
+        open.is_some_and(|open| {
+            self.working.get(&Place::of(&open.command)).is_some_and(|working| working == id)
+        })
     }
 
     /// Whether a command may start as far as the clock goes. A meter's clock is never set to what cannot be trusted.

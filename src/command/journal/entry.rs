@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use weir_wire::{Clock, Command, CommandState, Observed, Raw, Reason};
 
 use super::state::State;
+use crate::command::keys::PublicKey;
 
 /// When something happened, by the gateway's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +55,10 @@ pub enum Entry {
         command: Command,
         /// The JWS, whole, as proof.
         jws: String,
-        /// The key.
+        /// The key's id.
         kid: String,
+        /// The key.
+        public: PublicKey,
         /// SHA-256 of the JWS.
         digest: Digest,
         /// It was handed in on the spot, and not by the topic.
@@ -202,6 +205,9 @@ impl TryFrom<Raw> for Digest {
 /// Why a line is not the next one of its chain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Break {
+    /// The storage does not give it back.
+    #[error("cannot be read: {0}")]
+    Unreadable(String),
     /// Not a hash, a blank and text.
     #[error("not a line of the journal")]
     Form,
@@ -240,13 +246,7 @@ pub(super) fn encode(line: &Line, before: Digest) -> (Vec<u8>, Digest) {
 /// A line without its end, behind the line with this hash; `None` for the first line of a file, which says itself what it
 /// is chained to.
 pub(super) fn decode(bytes: &[u8], before: Option<Digest>) -> Result<(Line, Digest), Break> {
-    let (hash, json) = bytes.split_at_checked(64).ok_or(Break::Form)?;
-    let json = json.strip_prefix(b" ").ok_or(Break::Form)?;
-    let hash: Digest = std::str::from_utf8(hash)
-        .ok()
-        .filter(|hex| hex.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F')))
-        .and_then(|hex| serde_json::from_value(serde_json::Value::String(hex.to_owned())).ok())
-        .ok_or(Break::Form)?;
+    let (hash, json) = claim(bytes).ok_or(Break::Form)?;
     if let Some(before) = before {
         // Before it is parsed: what is damaged is not understood by accident.
         if chain(before, json) != hash {
@@ -265,6 +265,15 @@ pub(super) fn decode(bytes: &[u8], before: Option<Digest>) -> Result<(Line, Dige
         (_, Some(_)) => {}
     }
     Ok((line, hash))
+}
+
+/// The hash that a line claims to have, and its JSON, neither of them looked at.
+pub(super) fn claim(bytes: &[u8]) -> Option<(Digest, &[u8])> {
+    let (hash, json) = bytes.split_at_checked(64)?;
+    let hex = std::str::from_utf8(hash).ok()?;
+    let is_ours = hex.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'));
+    let hash = serde_json::from_value(serde_json::Value::String(hex.to_owned())).ok().filter(|_| is_ours)?;
+    Some((hash, json.strip_prefix(b" ")?))
 }
 
 fn chain(before: Digest, json: &[u8]) -> Digest {

@@ -4,13 +4,15 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use super::entry::{Break, Digest, Line, decode};
+use super::entry::{Break, Digest, Entry, Line, claim, decode};
 use super::state::State;
 
 /// The file that is written.
 pub(super) const CURRENT: &str = "journal.jsonl";
 const NEXT: &str = "journal.next";
+const DAMAGED: &str = "damaged-";
 
 /// What the lines of one file come to, as far as they are whole.
 #[derive(Debug, Default)]
@@ -57,7 +59,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Replay>> {
         End::Broken(why) => replay.damage = Some(why),
     }
     if replay.damage.is_some() {
-        replay.lost = last_sequence(path)?.and_then(|last| last.checked_sub(replay.sequence));
+        replay.lost = last_sequence(path).and_then(|last| last.checked_sub(replay.sequence));
     }
     if replay.lines == 0 && replay.damage.is_none() {
         replay.damage = Some(Break::Checkpoint);
@@ -91,7 +93,15 @@ pub(super) fn each_line(
     let (mut bytes, mut before, mut last) = (Vec::new(), None, None);
     loop {
         bytes.clear();
-        let length = reader.read_until(b'\n', &mut bytes)?;
+        let length = match reader.read_until(b'\n', &mut bytes) {
+            // A bad sector is damage as any other; it must not keep commands off for good.
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) => {
+                let why = Break::Unreadable(error.to_string());
+                show(Err(&why));
+                return Ok(Some(End::Broken(why)));
+            }
+            result => result?,
+        };
         if length == 0 {
             return Ok(Some(End::Whole));
         }
@@ -122,13 +132,50 @@ pub(super) fn each_line(
 }
 
 /// The sequence that the last line of a damaged file claims, if it can be read.
-fn last_sequence(path: &Path) -> io::Result<Option<u64>> {
-    let bytes = fs::read(path)?;
+fn last_sequence(path: &Path) -> Option<u64> {
+    let bytes = fs::read(path).ok()?;
     let lines = bytes.rsplit(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    Ok(lines
+    lines
         .filter_map(|line| serde_json::from_slice::<Line>(line.get(65..)?).ok())
         .map(|line| line.sequence)
-        .next())
+        .next()
+}
+
+/// Takes into a replay what the lines of a damaged file say of commands that stand behind its break, from this byte on: that
+/// they were seen, and how they ended. That can only hold a command back, and keeps one that has had its end from having
+/// another. A line counts that fits the hash which the line before it claims. Gives how many there were.
+pub(super) fn salvage(path: &Path, from: u64, replay: &mut Replay) -> u64 {
+    let bytes = fs::read(path).unwrap_or_default();
+    let behind = usize::try_from(from).ok().and_then(|from| bytes.get(from..)).unwrap_or_default();
+    let (mut before, mut count) = (None, 0);
+    for text in behind.split(|byte| *byte == b'\n') {
+        let line = before.and_then(|before| decode(text, Some(before)).ok());
+        if let Some((line, _)) = line.filter(|(line, _)| line.sequence > replay.sequence) {
+            replay.sequence = line.sequence;
+            if is_of_a_command(&line.entry) {
+                replay.state.take(&line);
+                count += 1;
+            }
+        }
+        before = claim(text).map(|(hash, _)| hash);
+    }
+    count
+}
+
+fn is_of_a_command(entry: &Entry) -> bool {
+    match entry {
+        Entry::Accepted { .. }
+        | Entry::Started { .. }
+        | Entry::Finished { .. }
+        | Entry::Rejected { .. }
+        | Entry::Duplicate { .. } => true,
+        Entry::Checkpoint(_)
+        | Entry::Step { .. }
+        | Entry::Refused { .. }
+        | Entry::Positions { .. }
+        | Entry::ClockTrusted
+        | Entry::DamageTold => false,
+    }
 }
 
 /// The older files, oldest first.
@@ -157,8 +204,22 @@ pub(super) fn set_aside(directory: &Path, sequence: u64) -> io::Result<String> {
     Ok(name)
 }
 
+/// Removes the oldest of the damaged files until so many are left.
+pub(super) fn drop_damaged(directory: &Path, kept: usize) -> io::Result<()> {
+    let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(DAMAGED)) {
+            files.push((entry.metadata()?.modified()?, entry.path()));
+        }
+    }
+    files.sort();
+    let surplus = files.len().saturating_sub(kept);
+    files.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
+}
+
 fn damaged(sequence: u64, n: u32) -> String {
-    if n == 0 { format!("damaged-{sequence}.jsonl") } else { format!("damaged-{sequence}-{n}.jsonl") }
+    if n == 0 { format!("{DAMAGED}{sequence}.jsonl") } else { format!("{DAMAGED}{sequence}-{n}.jsonl") }
 }
 
 /// Writes the file that is to be the next one, whole and flushed, under another name.

@@ -8,7 +8,8 @@
 //! - A torn last line, which a power cut leaves, was never told to anybody, and is cut off.
 //! - Nothing that was issued before a journal was begun, or begun anew, is carried out ([`State::began`]).
 //! - Any other damage is found: the chain is cut at the break, the damaged file kept aside, and what the lost lines may
-//!   have said is assumed where that is the safe side (see [`State`]).
+//!   have said is assumed where that is the safe side (see [`State`]). Lines behind the break that are whole in themselves
+//!   still say which commands were seen and how they ended.
 //!
 //! # On disk
 //!
@@ -16,7 +17,7 @@
 //! |---|---|
 //! | `journal.jsonl` | the one that is written |
 //! | `journal-<sequence>.jsonl` | older ones, named by their last line's sequence; [`JOURNAL_FILES_MAX`] are kept |
-//! | `damaged-<sequence>.jsonl` | damaged ones, for a person |
+//! | `damaged-<sequence>.jsonl` | damaged ones, for a person; [`JOURNAL_DAMAGED_MAX`] are kept |
 //! | `lock` | held by the daemon |
 //!
 //! A file begins with a checkpoint that holds all that the lines before come to. When a file is long enough, the next one
@@ -46,7 +47,7 @@ pub use audit::{Audit, AuditError, audit, history, lines};
 pub use entry::{Break, Checkpoint, Digest, Entry, Line, Position, Stamp, Why};
 pub use state::{Open, Phase, Seen, State};
 
-use crate::limits::{JOURNAL_BYTES_MAX, JOURNAL_FILES_MAX};
+use crate::limits::{JOURNAL_BYTES_MAX, JOURNAL_DAMAGED_MAX, JOURNAL_FILES_MAX};
 use files::{CURRENT, Replay};
 
 /// The journal, open for writing.
@@ -143,15 +144,22 @@ impl Journal {
             Some(replay) if replay.damage.is_none() => (replay, None),
             Some(replay) => {
                 let kept = files::set_aside(directory, replay.sequence).map_err(io_error(&path))?;
+                if let Err(error) = files::drop_damaged(directory, JOURNAL_DAMAGED_MAX) {
+                    tracing::warn!(%error, "old damaged journals of commands are not removed");
+                }
                 let what = replay.damage.as_ref().map_or_else(String::new, ToString::to_string);
                 let detail = format!("{CURRENT}, line {}: {what}; kept as {kept}", replay.lines + 1);
-                let damage = Damage { detail, lost: replay.lost };
+                let (lost, from) = (replay.lost, replay.length);
                 // Without its first line a file says nothing of what was before it; the one before does.
                 let before = if replay.lines == 0 { older.last() } else { None };
-                let replay = match before {
+                let mut replay = match before {
                     Some(last) => files::read(last).map_err(io_error(last))?.unwrap_or_default(),
                     None => replay,
                 };
+                let count = files::salvage(&path, from, &mut replay);
+                let detail =
+                    format!("{detail}; {count} lines behind it could be read that are about commands");
+                let damage = Damage { detail, lost };
                 (replay, Some((Why::Recovered, Some(damage))))
             }
             None => match older.last() {

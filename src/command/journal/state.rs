@@ -12,7 +12,8 @@ use weir_wire::{Action, Clock, Command, CommandState, Observed, Reason};
 
 use super::Damage;
 use super::entry::{Digest, Entry, Line, Position, Stamp};
-use crate::limits::{CLOSINGS_MAX, SEEN_KEPT, SEEN_MAX};
+use crate::command::keys::PublicKey;
+use crate::limits::{CLOSINGS_MAX, SEEN_KEPT, SEEN_MAX, SEEN_OF_ONE_KEY_MAX};
 
 /// The commands, as far as they matter for what comes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +42,8 @@ pub struct State {
 pub struct Seen {
     /// SHA-256 of its JWS.
     pub digest: Digest,
+    /// The id of the key that has signed it.
+    kid: String,
     /// The meter.
     pub meter: String,
     /// What was ordered.
@@ -88,8 +91,10 @@ pub enum Phase {
 pub struct Open {
     /// What was signed.
     pub command: Command,
-    /// The key.
+    /// The key's id.
     pub kid: String,
+    /// The key.
+    pub public: PublicKey,
     /// How far it has come.
     pub phase: Phase,
     /// The sequence of the line that accepted it.
@@ -114,7 +119,9 @@ impl Seen {
             meter: self.meter.clone(),
             action: self.action.clone(),
             state: said.state.clone(),
-            is_final: said.state.is_final() && said.reason != Some(Reason::Duplicate),
+            // Of a duplicate the other one has the end, and of another gateway's command that gateway.
+            is_final: said.state.is_final()
+                && !matches!(said.reason, Some(Reason::Duplicate | Reason::WrongGateway)),
             at: said.stamp.at,
             clock: said.stamp.clock,
             reason: said.reason.clone(),
@@ -130,21 +137,26 @@ impl State {
         self.told = self.told.max(line.told);
         let stamp = line.stamp();
         if stamp.clock == Clock::Synced {
-            // What was dated by a clock that showed anything was no later than now.
-            let undated =
-                self.closings.iter_mut().chain(&mut self.began).filter(|was| was.clock != Clock::Synced);
-            undated.for_each(|was| *was = stamp);
+            // What was dated by a clock that showed anything, or a time to come, was no later than now.
+            let is_misdated = |was: &&mut Stamp| was.clock != Clock::Synced || was.at > stamp.at;
+            let misdated = self.closings.iter_mut().chain(&mut self.began).filter(is_misdated);
+            misdated.for_each(|was| *was = stamp);
         }
         match &line.entry {
             Entry::Checkpoint(checkpoint) => *self = checkpoint.state.clone(),
-            Entry::Accepted { command, kid, digest, .. } => {
-                self.see(command, *digest, stamp);
+            Entry::Accepted { command, kid, public, digest, .. } => {
+                self.see(command, kid, *digest, stamp);
                 if matches!(command.action, Action::ValveOpen | Action::ValveClose) {
                     let last = self.last_valve.entry(command.meter.clone()).or_insert(command.issued_at);
                     *last = command.issued_at.max(*last);
                 }
-                let (command, kid, sequence) = (command.clone(), kid.clone(), line.sequence);
-                let open = Open { command: command.clone(), kid, phase: Phase::Accepted, sequence };
+                let open = Open {
+                    command: command.clone(),
+                    kid: kid.clone(),
+                    public: public.clone(),
+                    phase: Phase::Accepted,
+                    sequence: line.sequence,
+                };
                 self.open.insert(command.id.clone(), open);
                 self.say(&command.id, line.sequence, stamp, CommandState::Accepted, None, None, None);
             }
@@ -162,8 +174,8 @@ impl State {
                 let (reason, observed) = (reason.clone(), observed.clone());
                 self.say(id, line.sequence, stamp, state.clone(), reason, observed, Some(detail.clone()));
             }
-            Entry::Rejected { command, digest, state, reason, detail, .. } => {
-                self.see(command, *digest, stamp);
+            Entry::Rejected { command, kid, digest, state, reason, detail } => {
+                self.see(command, kid, *digest, stamp);
                 let (state, reason) = (state.clone(), reason.clone());
                 self.say(&command.id, line.sequence, stamp, state, reason, None, Some(detail.clone()));
             }
@@ -184,10 +196,11 @@ impl State {
         }
     }
 
-    fn see(&mut self, command: &Command, digest: Digest, stamp: Stamp) {
+    fn see(&mut self, command: &Command, kid: &str, digest: Digest, stamp: Stamp) {
         self.make_room(stamp);
         let Command { id, meter, action, not_after, .. } = command.clone();
-        let seen = Seen { digest, meter, action, not_after, said: Vec::new(), duplicated: false };
+        let kid = kid.to_owned();
+        let seen = Seen { digest, kid, meter, action, not_after, said: Vec::new(), duplicated: false };
         self.seen.insert(id, seen);
     }
 
@@ -207,11 +220,14 @@ impl State {
 
     /// Ids of commands that ended and whose time is long over, by a clock that can be trusted.
     fn forgettable(&self, stamp: Stamp) -> Vec<(Timestamp, String)> {
+        let candidates = self.seen.iter().filter(|(id, seen)| self.is_forgettable(id, seen, stamp));
+        candidates.map(|(id, seen)| (seen.not_after, id.clone())).collect()
+    }
+
+    fn is_forgettable(&self, id: &str, seen: &Seen, stamp: Stamp) -> bool {
         let kept = SignedDuration::try_from(SEEN_KEPT).unwrap_or(SignedDuration::MAX);
-        let is_old = |seen: &Seen| stamp.at.duration_since(seen.not_after) > kept;
-        let candidates = self.seen.iter().filter(|(id, seen)| is_old(seen) && !self.open.contains_key(*id));
-        let is_trusted = stamp.clock == Clock::Synced;
-        candidates.filter(|_| is_trusted).map(|(id, seen)| (seen.not_after, id.clone())).collect()
+        let is_old = stamp.at.duration_since(seen.not_after) > kept;
+        stamp.clock == Clock::Synced && is_old && !self.open.contains_key(id)
     }
 
     fn note_closing(&mut self, stamp: Stamp) {
@@ -270,9 +286,13 @@ impl State {
         self.seen.values().filter(is_other).count()
     }
 
-    /// Whether a further id has no room.
-    pub fn is_full(&self, stamp: Stamp) -> bool {
-        self.seen.len() >= SEEN_MAX && self.forgettable(stamp).is_empty()
+    /// Whether a further id has no room: at all, or among those of this key.
+    pub fn is_full(&self, stamp: Stamp, kid: &str) -> bool {
+        let is_kept =
+            |(id, seen): &(&String, &Seen)| seen.kid == kid && !self.is_forgettable(id, seen, stamp);
+        (self.seen.len() >= SEEN_MAX && self.forgettable(stamp).is_empty())
+            || (self.seen.len() >= SEEN_OF_ONE_KEY_MAX
+                && self.seen.iter().filter(is_kept).count() >= SEEN_OF_ONE_KEY_MAX)
     }
 
     /// Whether a command that is valid up to then may be one that was forgotten.

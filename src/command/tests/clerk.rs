@@ -1,5 +1,6 @@
 //! The clerk, with a crew that goes nowhere: who is let through, in which order, and what is on file when.
 
+mod changing;
 mod telling;
 mod waiting;
 
@@ -15,7 +16,7 @@ use super::super::teller::Tell;
 use super::office::*;
 use super::*;
 use crate::clock;
-use crate::limits::{COMMANDS_OPEN_MAX, SEEN_OF_OTHERS_MAX, TOPICS_JOURNALLED_EVERY};
+use crate::limits::{COMMANDS_OPEN_MAX, READS_OPEN_MAX, SEEN_OF_OTHERS_MAX, TOPICS_JOURNALLED_EVERY};
 
 #[test]
 fn a_command_goes_its_way_and_says_each_step_once() {
@@ -187,7 +188,9 @@ fn a_flood_of_what_proves_nothing_leaves_a_count_and_no_outcome() {
 fn positions_are_kept_behind_the_commands_they_stand_for() {
     clock_is(Clock::Synced);
     let mut office = Office::opened();
-    assert_eq!(office.clerk.positions("t"), Positions::End, "a new gateway reads nothing old");
+    let hour_ago = now() - jiff::SignedDuration::from_hours(1);
+    let since = Positions::Since(Some(hour_ago));
+    assert_eq!(office.clerk.positions("t"), since, "a new gateway reads nothing old");
     let positions = |first, second| vec![(0, Position::at(first)), (1, Position::at(second))];
     assert!(office.clerk.begin("t", &positions(40, 7)));
     let from = |partition, next| Origin::Topic { topic: "t".into(), partition, position: Position::at(next) };
@@ -211,12 +214,13 @@ fn nothing_issued_before_the_journal_was_recovered_is_carried_out() {
     std::fs::write(folder.path().join("journal.jsonl"), "rubbish\n").unwrap();
     drop(Journal::open(folder.path(), stamp(&rules())).unwrap());
     let mut office = Office::in_folder(folder);
-    assert_eq!(office.clerk.positions("t"), Positions::End);
-    // Also what a signer whose clock is ahead may have issued before.
+    assert!(matches!(office.clerk.positions("t"), Positions::Since(Some(recovered)) if recovered >= now()));
+    // Also what a signer whose clock is ahead may have issued before. What became of it nobody knows: it has no end here.
     for (n, ahead) in [(1, -5), (2, 60)] {
         let old = office.take(&issued(n, "valve.close", "A-101", -ahead));
-        assert_eq!(rejected_for(&old), Some(Reason::Stale), "{old:?}");
+        assert_eq!(old, Reception::Refused { cause: "stale".into() });
     }
+    assert_eq!((office.said(), office.sent()), (vec![], vec![]));
     clock::simulated::set_wall(now() + jiff::SignedDuration::from_secs(200));
     assert!(is_accepted(&office.take(&issued(3, "valve.close", "A-101", 5))));
 }
@@ -225,12 +229,19 @@ fn nothing_issued_before_the_journal_was_recovered_is_carried_out() {
 fn only_so_many_commands_are_open_at_once() {
     clock_is(Clock::Synced);
     let mut office = Office::opened();
-    for n in 0..u32::try_from(COMMANDS_OPEN_MAX).unwrap() {
+    for n in 0..u32::try_from(READS_OPEN_MAX).unwrap() {
         assert!(is_accepted(&office.take(&issued(n, "read.now", "A-101", 5))), "{n}");
     }
     let one_more = office.take(&issued(9999, "read.now", "A-101", 5));
     assert_eq!(rejected_for(&one_more), Some(Reason::LimitReached));
     assert_eq!(office.sent().len(), 1);
+    // What only reads leaves room for what does not.
+    for n in 1000..1000 + u32::try_from(COMMANDS_OPEN_MAX - READS_OPEN_MAX).unwrap() {
+        assert!(is_accepted(&office.take(&issued(n, "clock.set", "A-101", 5))), "{n}");
+    }
+    assert_eq!(office.sent().len(), 1, "and a read that is under way holds up no write");
+    let one_more = office.take(&issued(9998, "valve.open", "A-101", 5));
+    assert_eq!(rejected_for(&one_more), Some(Reason::LimitReached));
 }
 
 #[tokio::test(start_paused = true)]

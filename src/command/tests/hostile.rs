@@ -349,7 +349,7 @@ fn who_has_signed_is_told_what_is_wrong() {
         ("too late", signed(&json!({ "not_after": "2026-11-23T02:24:59Z" })), "expired"),
         ("too late by nothing", signed(&json!({ "not_after": "2026-11-23T02:25:00Z" })), "expired"),
         ("valid for too long", signed(&json!({ "not_after": "2026-11-24T02:20:01Z" })), "proven stale"),
-        ("valid for ever", signed(&json!({ "not_after": "9999-12-30T00:00:00Z" })), "proven stale"),
+        ("valid for weeks", signed(&json!({ "not_after": "2026-12-20T00:00:00Z" })), "proven stale"),
         ("as long as it may be", signed(&json!({ "not_after": "2026-11-24T02:20:00Z" })), "good"),
         (
             "over before it was issued",

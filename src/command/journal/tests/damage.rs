@@ -167,3 +167,42 @@ fn a_file_without_its_first_line_goes_on_from_the_one_before() {
     assert_eq!(journal.state().seen_count(), before.seen_count());
     assert!(journal.state().damage().is_some());
 }
+
+#[test]
+fn a_command_whose_end_stands_behind_the_break_has_it_and_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(files::CURRENT);
+    let mut journal = open(folder.path());
+    let (first, second, third) = (
+        command(1, Action::ValveClose, 1),
+        command(2, Action::ValveClose, 2),
+        command(3, Action::ReadNow, 3),
+    );
+    for entry in [
+        accepted(&first),
+        Entry::Started { id: first.id.clone() },
+        Entry::ClockTrusted,
+        finished(&first.id, CommandState::Done),
+        accepted(&second),
+        finished(&second.id, CommandState::Expired),
+        accepted(&third),
+    ] {
+        journal.append(entry, at(110)).unwrap();
+    }
+    let (sequence, end) = (journal.sequence, journal.state().last_outcome(&first.id).unwrap());
+    drop(journal);
+    // The line in the middle.
+    let mut bytes = fs::read(&path).unwrap();
+    let lines: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] == b'\n').collect();
+    bytes[lines[3] - 5] ^= 1;
+    fs::write(&path, bytes).unwrap();
+
+    let journal = open(folder.path());
+    let state = journal.state();
+    assert!(state.damage().unwrap().detail.contains("4 lines behind it"), "{:?}", state.damage());
+    assert_eq!(state.last_outcome(&first.id), Some(end), "the same end, word for word");
+    assert_eq!(state.seen(&second.id).unwrap().state(), CommandState::Expired);
+    assert_eq!(state.unfinished().map(|open| &open.command.id).collect::<Vec<_>>(), [&third.id]);
+    assert!(state.unfinished().all(|open| open.phase == Phase::Started));
+    assert!(journal.sequence > sequence, "no number is given twice");
+}

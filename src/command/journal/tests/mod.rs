@@ -49,6 +49,7 @@ fn accepted(command: &Command) -> Entry {
         command: command.clone(),
         jws: "a.b.c".into(),
         kid: "console-1".into(),
+        public: crate::command::keys::SecretKey::from_seed("console-1", &[7; 32]).unwrap().public(),
         digest: digest(1),
         is_local: false,
     }

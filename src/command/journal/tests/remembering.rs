@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::*;
-use crate::limits::{CLOSINGS_MAX, SEEN_KEPT};
+use crate::limits::{CLOSINGS_MAX, SEEN_KEPT, SEEN_OF_ONE_KEY_MAX};
 
 /// A state that has seen this many commands, the n-th of which was issued n seconds after this moment and valid for ten
 /// minutes.
@@ -36,12 +36,12 @@ fn line(entry: Entry, Stamp { at, clock }: Stamp, sequence: u64) -> Line {
 fn a_full_memory_refuses_and_does_not_forget_what_may_still_come() {
     let mut state = seen(SEEN_MAX, at(0).at);
     let days = |days: u32| at(i64::from(days) * 86_400);
-    assert!(state.is_full(days(29)));
+    assert!(state.is_full(days(29), "other"));
     let kept = i64::try_from(SEEN_KEPT.as_secs()).unwrap();
     let later = at(kept + 600 + 86_400);
-    assert!(!state.is_full(later));
+    assert!(!state.is_full(later, "other"));
     let unsynced = Stamp { clock: Clock::Unsynced, ..later };
-    assert!(state.is_full(unsynced), "a clock that is not trusted makes nobody forget");
+    assert!(state.is_full(unsynced, "other"), "a clock that is not trusted makes nobody forget");
 
     let new = command(4_000_000, Action::ReadNow, 0);
     assert!(!state.has_forgotten(at(600).at));
@@ -55,6 +55,31 @@ fn a_full_memory_refuses_and_does_not_forget_what_may_still_come() {
     let youngest = at(i64::try_from(SEEN_MAX).unwrap() - 1 + 600).at;
     assert!(!state.has_forgotten(youngest));
     assert!(SEEN_KEPT > Duration::from_secs(86_400 * 7));
+}
+
+#[test]
+fn one_key_takes_half_of_the_places_at_most() {
+    let state = seen(SEEN_OF_ONE_KEY_MAX, at(0).at);
+    let day = at(86_400);
+    assert!(state.is_full(day, "k"));
+    assert!(!state.is_full(day, "other"));
+    let later = at(i64::try_from(SEEN_KEPT.as_secs()).unwrap() + 600 + 86_400);
+    assert!(!state.is_full(later, "k"), "what can be forgotten takes none");
+}
+
+#[test]
+fn a_closing_and_a_beginning_in_the_future_are_dated_again_when_the_clock_is_right() {
+    let mut state = State::default();
+    let wrong = at(300 * 86_400);
+    state.begin(wrong);
+    let closing = command(1, Action::ValveClose, 1);
+    state.take(&line(accepted(&closing), wrong, 1));
+    state.take(&line(Entry::Started { id: closing.id.clone() }, wrong, 2));
+    state.take(&line(finished(&closing.id, CommandState::Done), at(9), 3));
+    assert_eq!(state.closings().collect::<Vec<_>>(), [at(9).at]);
+    assert_eq!(state.began(), Some(at(9).at));
+    state.take(&line(Entry::DamageTold, at(20), 4));
+    assert_eq!(state.began(), Some(at(9).at), "once");
 }
 
 #[test]
@@ -98,9 +123,10 @@ fn only_closings_that_started_count_and_only_so_many_are_kept() {
     assert_eq!(state.closings().count(), 0);
     for number in 2..CLOSINGS_MAX + 5 {
         let closing = command(number, Action::ValveClose, 1);
-        state.take(&line(accepted(&closing), at(1), 1));
-        state.take(&line(Entry::Started { id: closing.id.clone() }, at(number.into()), 2));
-        state.take(&line(finished(&closing.id, CommandState::Failed), at(1), 3));
+        let now = at(number.into());
+        state.take(&line(accepted(&closing), now, 1));
+        state.take(&line(Entry::Started { id: closing.id.clone() }, now, 2));
+        state.take(&line(finished(&closing.id, CommandState::Failed), now, 3));
     }
     assert_eq!(state.closings().count(), usize::try_from(CLOSINGS_MAX).unwrap());
     assert_eq!(state.closings().last(), Some(at((CLOSINGS_MAX + 4).into()).at));

@@ -117,7 +117,7 @@ fn a_date_in_the_future_that_a_challenge_let_in_holds_up_no_later_command() {
 fn dated_2031(n: u32, nonce: &str) -> String {
     signed(&json!({
         "id": id(n), "challenge": nonce,
-        "issued_at": "2031-01-01T00:00:00Z", "not_after": "2031-01-01T00:10:00Z",
+        "issued_at": format!("2031-01-01T00:0{n}:00Z"), "not_after": format!("2031-01-01T00:1{n}:00Z"),
     }))
 }
 
