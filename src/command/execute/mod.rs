@@ -20,7 +20,7 @@
 //! | took the order | `done`; `unverified` where it shows only a part | `failed` | `unknown` |
 //! | refused it | – | `failed` | `failed` |
 //! | did not answer | `done`; `unverified` where it shows only a part | `failed` | `unknown` |
-//! | was written to before a crash | `done` | `unknown` | `unknown` |
+//! | was written to before a crash | `done`; `unverified` where it shows only a part | `unknown` | `unknown` |
 
 mod judge;
 mod visits;
