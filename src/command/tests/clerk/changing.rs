@@ -1,6 +1,11 @@
 //! What has changed between a command's arrival and its start: keys, locks, limits, and other commands.
 
+use tokio::sync::mpsc;
+
+use super::super::super::desk::Ask;
+use super::super::super::serve;
 use super::*;
+use crate::pulse::{Looks, Pulse};
 
 /// One closing, accepted and sent out and not started.
 fn accepted() -> Office {
@@ -144,4 +149,21 @@ fn a_read_that_is_tried_all_day_holds_up_no_valve() {
     assert_eq!(office.sent(), [("carry out", id(4))]);
     office.finish(&id(1), CommandState::Failed);
     assert_eq!(office.sent(), [("carry out", id(3))]);
+}
+
+#[test]
+fn a_clerk_whose_journal_takes_no_more_stands_still_for_the_watcher_to_see() {
+    for (faults, looks_in_vain) in [(&[][..], 0), (&["flush", "cut"][..], 1)] {
+        let mut office = accepted();
+        office.fails(faults);
+        let reception = office.take(&issued(2, "valve.open", "A-101", 4));
+        assert_eq!(is_accepted(&reception), faults.is_empty(), "{reception:?}");
+        let (asks, mut asked) = mpsc::channel(2);
+        asks.try_send(Ask::Tick).unwrap();
+        drop(asks);
+        let pulse = Pulse::new("clerk");
+        let mut looks = Looks::at(pulse.clone());
+        serve(office.clerk, &mut asked, &pulse);
+        assert_eq!(looks.look(), looks_in_vain);
+    }
 }
