@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::harness::fleet::Fleet;
 use crate::harness::kafka::Kafka;
 use crate::harness::not_run::require;
-use crate::harness::orders::{Console, PATIENCE, Signer, gateway, valves, wait_inbox, wait_told};
+use crate::harness::orders::{Console, PATIENCE, Signer, gateway, valves, wait_told};
 use crate::harness::weir::Weir;
 
 const TOPIC: &str = "moved.commands";
@@ -25,11 +25,11 @@ impl Site {
         for topic in ["moved.readings", "moved.events", "moved.outcomes"] {
             kafka.create_topic(topic, 1, &[]);
         }
-        kafka.create_topic(TOPIC, 1, &[]);
         let (fleet, signer) = (valves(61), Signer::new());
         let topics = "readings_topic = \"moved.readings\"\nevents_topic = \"moved.events\"\noutcomes_topic = \"moved.outcomes\"";
         let weir = gateway(&fleet, &signer, &kafka.bootstrap(), topics, TOPIC);
-        wait_inbox(&weir);
+        // Made after the gateway, and most likely with its first command in it before the gateway sees it.
+        kafka.create_topic(TOPIC, 1, &[]);
         let mut site = Self { kafka, fleet, signer, weir, first: String::new() };
         let (first, id) = site.close("room-1");
         site.put(0, &[&first]);
