@@ -33,7 +33,7 @@ use weir_meter::{Course, Fault, Order};
 use weir_wire::{Action, Command, CommandState, Observed, Reason};
 
 use self::judge::{Seen, judge};
-use self::visits::{Begin, Begun, CourseOf, Look, local, order};
+use self::visits::{Begin, Begun, CourseOf, Look, Looked, local, order};
 use super::authorise::Expected;
 use super::clerk::Start;
 use super::desk::{Desk, End};
@@ -68,12 +68,15 @@ impl Site {
             return self.read_now(command, deadline).await;
         }
         let mut wait = COMMAND_TRY_MIN;
+        let mut tries = 0_u32;
         while self.desk.is_under_way(&command.id).await {
+            tries += 1;
             let visit = Begin {
                 command: command.clone(),
                 expected: self.expected.clone(),
                 zone: self.zone.clone(),
                 desk: self.desk.clone(),
+                is_noted: is_noted(tries),
             };
             let (reason, detail) = match self.line.visit(&command.meter, visit).await {
                 Ok(Begun::Told { order, course, result, at }) => {
@@ -92,6 +95,7 @@ impl Site {
                 Err(error) => not_visited(&error),
             };
             if !deadline.wait(wait).await {
+                let detail = format!("{detail}; tried {tries} times");
                 let end = End { state: CommandState::Expired, reason: Some(reason), detail, observed: None };
                 return self.desk.finish(&command.id, end).await;
             }
@@ -127,12 +131,14 @@ impl Site {
         let mut last: Option<(Seen, Observed)> = None;
         // Looks in a row that were not answered, and why the latest was not.
         let (mut unanswered, mut unreached) = (0, (Reason::Silent, String::new()));
+        let mut expected = written.answered.is_none().then(|| self.expected.clone());
         loop {
             sleep_until(next_look).await;
-            match self.line.visit(&command.meter, Look { order: written.order.clone() }).await {
-                Ok((Ok(observed), exchanges)) => {
+            let look = Look { order: written.order.clone(), expected: expected.clone() };
+            match self.line.visit(&command.meter, look).await {
+                Ok((Looked::Shown(observed), exchanges)) => {
                     self.desk.note(&command.id, "look", exchanges).await;
-                    unanswered = 0;
+                    (unanswered, expected) = (0, None);
                     match judge(&written.order, &observed, local(&self.zone)) {
                         Seen::Done => return self.desk.finish(&command.id, written.seen(observed)).await,
                         Seen::ValveFault => {
@@ -144,9 +150,16 @@ impl Site {
                         seen @ (Seen::NotYet | Seen::Nothing) => last = Some((seen, observed)),
                     }
                 }
-                Ok((Err(fault), exchanges)) => {
+                Ok((Looked::Unanswered(fault), exchanges)) => {
                     self.desk.note(&command.id, "look", exchanges).await;
                     (unanswered, unreached) = (unanswered + 1, why(&fault));
+                }
+                Ok((Looked::Stranger(reason, detail), exchanges)) => {
+                    self.desk.note(&command.id, "look", exchanges).await;
+                    let detail = format!("{detail}, {}", written.after());
+                    let end =
+                        End { state: CommandState::Unknown, reason: Some(reason), detail, observed: None };
+                    return self.desk.finish(&command.id, end).await;
                 }
                 Err(VisitError::Stopped) => return,
                 Err(error) => (unanswered, unreached) = (unanswered + 1, not_visited(&error)),
@@ -184,9 +197,13 @@ impl Site {
                 return self.desk.finish(&command.id, end).await;
             }
         }
+        let mut tries = 0_u32;
         loop {
+            tries += 1;
             let (read, passed) = self.line.read_now(&command.meter).await;
-            self.desk.note(&command.id, "read", passed).await;
+            if read.is_ok() || is_noted(tries) {
+                self.desk.note(&command.id, "read", passed).await;
+            }
             let (reason, detail) = match read {
                 Ok(reading) => {
                     let observed = Some(visits::observed(&reading.answer));
@@ -199,11 +216,18 @@ impl Site {
                     return self.desk.finish(&command.id, end).await;
                 }
                 Err(ReadError::Stopped) => return,
+                Err(error @ (ReadError::Fault(Fault::Refused { .. }) | ReadError::BudgetSpent)) => {
+                    // What has been refused is refused the next time as well.
+                    let (reason, detail) = (Some(Reason::Refused), error.to_string());
+                    let end = End { state: CommandState::Failed, reason, detail, observed: None };
+                    return self.desk.finish(&command.id, end).await;
+                }
                 Err(ReadError::Fault(fault)) => why(&fault),
                 Err(error @ ReadError::Lent { .. }) => (Reason::LineLent, error.to_string()),
                 Err(error) => (Reason::Refused, error.to_string()),
             };
             if !deadline.wait(wait).await {
+                let detail = format!("{detail}; tried {tries} times");
                 let end = End { state: CommandState::Failed, reason: Some(reason), detail, observed: None };
                 return self.desk.finish(&command.id, end).await;
             }
@@ -308,6 +332,12 @@ impl Deadline {
         tokio::time::sleep(wait.min(left)).await;
         !self.left().is_zero()
     }
+}
+
+/// Whether the n-th try in vain is journalled: the first few, and then ever fewer, or a riser that is dead all day would
+/// push the audit of years out. The end says how many there were.
+fn is_noted(tries: u32) -> bool {
+    tries.is_power_of_two()
 }
 
 async fn sleep_until(at: Moment) {

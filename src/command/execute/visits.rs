@@ -36,6 +36,8 @@ pub(super) struct Begin {
     pub(super) expected: Expected,
     pub(super) zone: TimeZone,
     pub(super) desk: Desk,
+    /// Whether what passes is journalled where nobody answers.
+    pub(super) is_noted: bool,
 }
 
 /// How the first visit ended.
@@ -72,7 +74,9 @@ impl Visit for Begin {
         let answer = match meter.read().await {
             Ok(answer) => answer,
             Err(fault) => {
-                self.desk.note(&id, "identity", meter.take_exchanges()).await;
+                if self.is_noted {
+                    self.desk.note(&id, "identity", meter.take_exchanges()).await;
+                }
                 return Begun::NotReached(fault);
             }
         };
@@ -102,29 +106,34 @@ impl Visit for Begin {
 
 impl Begin {
     fn is_as_expected(&self, answer: &Answer) -> Result<(), (Reason, String)> {
-        match (&self.expected, answer.identity.number.as_deref()) {
-            (Expected::Anybody | Expected::ByAddress, _) => {}
-            (Expected::Number(expected), Some(number)) if expected == number => {}
-            (Expected::Number(expected), Some(number)) => {
-                let detail = format!("meter {number} answers where {expected} is expected");
-                return Err((Reason::WrongMeter, detail));
-            }
-            (Expected::Number(expected), None) => {
-                let detail = format!("the meter does not say its number, and {expected} is expected");
-                return Err((Reason::NoIdentity, detail));
-            }
-            (Expected::Unknown, number) => {
-                let says = number.unwrap_or("none");
-                let detail = format!("no expected_number is configured for this meter (it says {says})");
-                return Err((Reason::NoIdentity, detail));
-            }
-        }
+        is_expected(&self.expected, answer.identity.number.as_deref())?;
         match (&self.command.if_valve, &answer.status.valve) {
             (Some(wanted), stands) if stands.as_ref() != Some(wanted) => {
                 let stands = stands.as_ref().map_or("told by nobody", |valve| valve.as_str());
                 Err((Reason::Precondition, format!("the valve is {stands}, and was to be {wanted}")))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the meter that says this number is the one that is meant.
+fn is_expected(expected: &Expected, number: Option<&str>) -> Result<(), (Reason, String)> {
+    match (expected, number) {
+        (Expected::Anybody | Expected::ByAddress, _) => Ok(()),
+        (Expected::Number(expected), Some(number)) if expected == number => Ok(()),
+        (Expected::Number(expected), Some(number)) => {
+            let detail = format!("meter {number} answers where {expected} is expected");
+            Err((Reason::WrongMeter, detail))
+        }
+        (Expected::Number(expected), None) => {
+            let detail = format!("the meter does not say its number, and {expected} is expected");
+            Err((Reason::NoIdentity, detail))
+        }
+        (Expected::Unknown, number) => {
+            let says = number.unwrap_or("none");
+            let detail = format!("no expected_number is configured for this meter (it says {says})");
+            Err((Reason::NoIdentity, detail))
         }
     }
 }
@@ -142,14 +151,39 @@ pub(super) fn observed(answer: &Answer) -> Observed {
 /// A later visit: looks at what the meter shows.
 pub(super) struct Look {
     pub(super) order: Order,
+    /// Who it must say it is first, where this start has not asked it yet: meters are exchanged while the power is off.
+    pub(super) expected: Option<Expected>,
+}
+
+/// What a look has shown.
+pub(super) enum Looked {
+    /// This.
+    Shown(Observed),
+    /// Nothing.
+    Unanswered(Fault),
+    /// That it is not the meter, or cannot say that it is.
+    Stranger(Reason, String),
 }
 
 #[async_trait]
 impl Visit for Look {
-    type Output = (Result<Observed, Fault>, Vec<Exchanged>);
+    type Output = (Looked, Vec<Exchanged>);
 
     async fn run(&mut self, meter: &mut AtMeter<'_>) -> Self::Output {
-        (meter.observe(&self.order).await, meter.take_exchanges())
+        (self.look(meter).await, meter.take_exchanges())
+    }
+}
+
+impl Look {
+    async fn look(&self, meter: &mut AtMeter<'_>) -> Looked {
+        if let Some(expected) = &self.expected {
+            match meter.read().await.map(|answer| is_expected(expected, answer.identity.number.as_deref())) {
+                Err(fault) => return Looked::Unanswered(fault),
+                Ok(Err((reason, detail))) => return Looked::Stranger(reason, detail),
+                Ok(Ok(())) => {}
+            }
+        }
+        meter.observe(&self.order).await.map_or_else(Looked::Unanswered, Looked::Shown)
     }
 }
 
