@@ -14,6 +14,10 @@ mod command_line;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod commands_challenge;
+#[cfg(test)]
+mod commands_flushed;
+#[cfg(test)]
 mod commands_inbox;
 #[cfg(test)]
 mod commands_interrupted;

@@ -163,8 +163,15 @@ pub(crate) fn valves(seed: u64) -> Fleet {
     Fleet::start(seed, [room, plant])
 }
 
-pub(crate) fn gateway(fleet: &Fleet, signer: &Signer, bootstrap: &str, topics: &str, commands: &str) -> Weir {
-    let mut weir = Weir::prepare(|folder| {
+/// A gateway with the meters of [`valves`], their profiles and this key. Nothing is started yet.
+pub(crate) fn unstarted(
+    fleet: &Fleet,
+    signer: &Signer,
+    bootstrap: &str,
+    topics: &str,
+    commands: &str,
+) -> Weir {
+    Weir::prepare(|folder| {
         quick_valves(folder);
         let lines = fleet
             .config()
@@ -174,7 +181,11 @@ pub(crate) fn gateway(fleet: &Fleet, signer: &Signer, bootstrap: &str, topics: &
             )
             .replace("driver = \"cjt188\"\n", "driver = \"cjt188\"\nprofile = \"quick-cjt188.toml\"\n");
         format!("{}\n{}\n{lines}", settings(folder, bootstrap, topics), signer.config(commands))
-    });
+    })
+}
+
+pub(crate) fn gateway(fleet: &Fleet, signer: &Signer, bootstrap: &str, topics: &str, commands: &str) -> Weir {
+    let mut weir = unstarted(fleet, signer, bootstrap, topics, commands);
     weir.start();
     weir.wait_ready(PATIENCE);
     weir
