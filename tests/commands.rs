@@ -5,6 +5,7 @@ use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use weir::limits::COMMAND_LOOKS_WITHOUT_ANSWER;
 use weir_simulator::Fault;
 
 use crate::harness::deadline::wait_until;
@@ -13,7 +14,8 @@ use crate::harness::kafka::Kafka;
 use crate::harness::ledger::GATEWAY;
 use crate::harness::not_run::{NotRun, require};
 use crate::harness::orders::{
-    Console, PATIENCE, Signer, alone, gateway, states_of, tomorrow, valves, wait_inbox, wait_told,
+    Console, PATIENCE, SETTLE, Signer, TRAVEL, alone, gateway, states_of, tomorrow, valves, wait_inbox,
+    wait_told,
 };
 use crate::harness::weir::Weir;
 
@@ -121,6 +123,17 @@ fn whatever_is_wrong_with_meter_or_line_a_command_ends_as_it_should_and_is_carri
     assert_eq!(end(&late), is("done", "-"));
     assert_eq!(end(&unanswered), is("done", "-"));
     assert_eq!(end(&mute_since), is("unknown", "silent"));
+    for in_vain in [&stuck, &moving] {
+        weir.times_of(in_vain).assert_settled(SETTLE, 1);
+    }
+    weir.times_of(&mute_since).assert_settled(SETTLE, COMMAND_LOOKS_WITHOUT_ANSWER);
+    // What the first look shows is enough.
+    for seen in [&good, &faulty, &late, &unanswered] {
+        weir.times_of(seen).assert_settled(TRAVEL, 1);
+    }
+    for too_late in [&swapped, &silent] {
+        weir.times_of(too_late).assert_expired();
+    }
     for (meter, orders) in [
         ("room-1", 1),
         ("room-2", 1),
@@ -188,6 +201,7 @@ fn a_command_waits_for_a_line_that_is_down_or_lent_and_expires_there() {
         (Some("expired"), Some("line-lent")),
         "{row:#}"
     );
+    weir.times_of(&expires).assert_expired();
     lending.stop(PATIENCE);
     fleet.line("plant").plug().unwrap();
     let row = weir.wait_command_end(&waits, PATIENCE);
@@ -206,6 +220,7 @@ fn a_command_waits_for_a_line_that_is_down_or_lent_and_expires_there() {
         (Some("unknown"), Some("line-down")),
         "{row:#}"
     );
+    weir.times_of(&id).assert_settled(SETTLE, COMMAND_LOOKS_WITHOUT_ANSWER);
     assert_eq!(fleet.meter("plant-3").obeyed().valve, 2);
 }
 

@@ -24,6 +24,10 @@ mod commands_interrupted;
 #[cfg(test)]
 mod commands_mbus;
 #[cfg(test)]
+mod commands_modbus;
+#[cfg(test)]
+mod commands_travel;
+#[cfg(test)]
 mod control_socket;
 #[cfg(feature = "demo")]
 #[cfg(test)]

@@ -58,6 +58,15 @@
 //!
 //! **`bench`** (made up; functions 03 and 04, registers 0 to 39): twenty u32 ABCD: volume 0.001 m³, flow l/h, serial
 //! number, status (bit 0 low battery), and from address 8 on sixteen former volumes, 0.001 m³.
+//!
+//! **`tariff`** (made up; functions 03, 04 and 16, registers 0 to 24, those not named read 0)
+//!
+//! | address | type | content |
+//! |---|---|---|
+//! | 0 | u32 ABCD | volume, 0.001 m³ |
+//! | 2 | u32 ABCD | serial number |
+//! | 4 | u16 | status: bit 0 low battery |
+//! | 16 to 24 | writable | two steps of a tariff and its day: u32 ABCD price, from, price; u16 year, month, day. Taken whole or not at all; a day after the 28th is kept as the 28th |
 
 mod map;
 pub(crate) use map::litres_as_float;
@@ -92,6 +101,7 @@ pub(crate) enum Model {
     Bove,
     Xintai,
     Bench,
+    Tariff,
 }
 
 impl Model {
@@ -101,9 +111,10 @@ impl Model {
             Some("bove") => Ok(Self::Bove),
             Some("xintai") => Ok(Self::Xintai),
             Some("bench") => Ok(Self::Bench),
-            Some(other) => {
-                Err(format!("no Modbus model {other:?}; there are ultrasonic, bove, xintai and bench"))
-            }
+            Some("tariff") => Ok(Self::Tariff),
+            Some(other) => Err(format!(
+                "no Modbus model {other:?}; there are ultrasonic, bove, xintai, bench and tariff"
+            )),
         }
     }
 
@@ -120,7 +131,8 @@ impl Model {
         match function {
             READ_HOLDING => true,
             READ_INPUT => self != Self::Xintai,
-            WRITE_SINGLE | WRITE_MULTIPLE => self == Self::Xintai,
+            WRITE_SINGLE => self == Self::Xintai,
+            WRITE_MULTIPLE => matches!(self, Self::Xintai | Self::Tariff),
             _ => false,
         }
     }
@@ -168,13 +180,15 @@ pub(crate) struct Slave {
     framing: ModbusFraming,
     alone: bool,
     valve: Valve,
+    /// Model `tariff`.
+    tariff: [u16; map::TARIFF_REGISTERS],
     pub(crate) obeyed: Obeyed,
 }
 
 impl Slave {
     pub(crate) fn new(unit: u8, model: Model, framing: ModbusFraming) -> Self {
-        let valve = Valve::new(Duration::ZERO);
-        Self { unit, model, framing, alone: false, valve, obeyed: Obeyed::default() }
+        let (valve, tariff) = (Valve::new(Duration::ZERO), Default::default());
+        Self { unit, model, framing, alone: false, valve, tariff, obeyed: Obeyed::default() }
     }
 
     /// The same with this valve.
@@ -248,9 +262,14 @@ impl Slave {
                 if !fits || values.len() != usize::from(*len) {
                     return Err(ILLEGAL_VALUE);
                 }
-                // The only writable register stands alone, so more than one cannot be written together.
-                let [v0, v1] = *values else { return Err(ILLEGAL_ADDRESS) };
-                self.write(address, u16::from_be_bytes([v0, v1]), snapshot)?;
+                let values: Vec<u16> =
+                    values.as_chunks().0.iter().map(|value| u16::from_be_bytes(*value)).collect();
+                match *values {
+                    _ if self.model == Model::Tariff => self.keep_tariff(address, &values)?,
+                    [value] => self.write(address, value, snapshot)?,
+                    // The valve stands alone, so more than one cannot be written together.
+                    _ => return Err(ILLEGAL_ADDRESS),
+                }
                 Ok((vec![function, *a0, *a1, *b0, *b1], RegisterSaid::No))
             }
         }
@@ -266,7 +285,10 @@ impl Slave {
         if !(1..=125).contains(&count) {
             return Err(ILLEGAL_VALUE);
         }
-        let registers = map::registers(self.model, self.unit, self.valve.position(snapshot), snapshot);
+        let mut registers = map::registers(self.model, self.unit, self.valve.position(snapshot), snapshot);
+        if self.model == Model::Tariff {
+            registers.extend(self.tariff);
+        }
         let (first, count) = (usize::from(address), usize::from(count));
         let asked = registers.get(first..first + count).ok_or(ILLEGAL_ADDRESS)?;
         // 250 bytes at most, as count is at most 125.
@@ -287,6 +309,19 @@ impl Slave {
         };
         self.valve.turn(open, snapshot);
         self.obeyed.valve += 1;
+        Ok(())
+    }
+
+    fn keep_tariff(&mut self, address: u16, values: &[u16]) -> Result<(), u8> {
+        let mut tariff: [u16; map::TARIFF_REGISTERS] = values.try_into().map_err(|_| ILLEGAL_ADDRESS)?;
+        if usize::from(address) != map::TARIFF {
+            return Err(ILLEGAL_ADDRESS);
+        }
+        if let Some(day) = tariff.last_mut() {
+            *day = (*day).min(map::TARIFF_DAY_MAX);
+        }
+        self.tariff = tariff;
+        self.obeyed.tariff += 1;
         Ok(())
     }
 }

@@ -178,6 +178,8 @@ fn meter_config(line: &str, meter: &MeterConfig) -> String {
         (Protocol::Modbus, Some("bove")) => "profile = \"bove-ultrasonic\"\n",
         (Protocol::Modbus, Some("xintai")) => "profile = \"xintai-valve\"\n",
         (Protocol::Modbus, Some("bench")) => "profile = \"generic-20\"\n",
+        // None that is shipped has a tariff: the story's own.
+        (Protocol::Modbus, Some("tariff")) => "profile = \"tariff.toml\"\n",
         (Protocol::Modbus, _) => "profile = \"generic-ultrasonic\"\n",
         // Its line is one of water meters.
         (Protocol::Dlt645, _) => "driver = \"dlt645\"\n",

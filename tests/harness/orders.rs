@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::Value;
+use weir::limits::COMMAND_LOOK_EVERY;
 use weir_simulator::MeterConfig;
 
 use super::deadline::{wait_for, wait_until};
@@ -18,6 +19,11 @@ use super::weir::{Weir, settings, weir_command};
 
 /// More than a minute: so often the inbox looks at its topic.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Of the valves in [`quick_valves`]: when the first look is due, and by when they must be there.
+pub(crate) const TRAVEL: Duration = Duration::from_millis(200);
+/// See [`TRAVEL`].
+pub(crate) const SETTLE: Duration = Duration::from_secs(4);
 
 /// A key that may do everything, and where it lies.
 #[derive(Debug)]
@@ -105,6 +111,25 @@ impl Weir {
         })
     }
 
+    /// When what happened of a command that has an end, by the gateway's journal.
+    #[track_caller]
+    pub(crate) fn times_of(&self, id: &str) -> Times {
+        let shown = self.command(&["commands", "show", id, "--json"]);
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        let lines: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let at = |is_it: &dyn Fn(&Value) -> bool| {
+            let line = lines.iter().find(|line| is_it(&line["entry"]));
+            line.map(|line| moment(&line["at"]))
+        };
+        let not_after = lines.iter().find_map(|line| line["entry"].get("accepted"));
+        Times {
+            not_after: moment(&not_after.unwrap()["command"]["not_after"]),
+            started: at(&|entry| entry.get("started").is_some()),
+            written: at(&|entry| entry["step"]["what"] == "write"),
+            ended: at(&|entry| entry.get("finished").is_some()).unwrap(),
+        }
+    }
+
     /// Every outcome that waits in the outbox of a daemon that is stopped, in order.
     #[track_caller]
     pub(crate) fn waiting_outcomes(&self) -> Vec<Value> {
@@ -113,6 +138,45 @@ impl Weir {
         let text = String::from_utf8(output.stdout).unwrap();
         let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         records.filter(|record| record.get("command").is_some()).collect()
+    }
+}
+
+fn moment(value: &Value) -> Timestamp {
+    value.as_str().unwrap().parse().unwrap()
+}
+
+/// When what happened of a command, by the gateway's journal.
+#[derive(Debug)]
+pub(crate) struct Times {
+    pub(crate) not_after: Timestamp,
+    pub(crate) started: Option<Timestamp>,
+    /// The answer to the write was in, or its time over.
+    pub(crate) written: Option<Timestamp>,
+    pub(crate) ended: Timestamp,
+}
+
+/// What a slow machine and the other commands of a line may add.
+const SLOWER_BY: SignedDuration = SignedDuration::from_secs(20);
+
+impl Times {
+    /// It ended when the meter had had its time, and had been looked at in vain so often, and not much later.
+    #[track_caller]
+    pub(crate) fn assert_settled(&self, settle: Duration, looks: u32) {
+        let (Some(started), Some(written)) = (self.started, self.written) else {
+            panic!("never written: {self:?}")
+        };
+        let least = SignedDuration::try_from(settle).unwrap();
+        let most = SignedDuration::try_from(settle + looks * COMMAND_LOOK_EVERY).unwrap() + SLOWER_BY;
+        assert!(self.ended.duration_since(started) >= least, "ended before its time: {self:?}");
+        assert!(self.ended.duration_since(written) <= most, "ended after {most:#}: {self:?}");
+    }
+
+    /// It ended, without a write, when its time was over, and not much later.
+    #[track_caller]
+    pub(crate) fn assert_expired(&self) {
+        assert_eq!(self.started, None, "{self:?}");
+        let late = self.ended.duration_since(self.not_after);
+        assert!((SignedDuration::ZERO..=SLOWER_BY).contains(&late), "{late:#} after its time: {self:?}");
     }
 }
 
@@ -141,9 +205,11 @@ pub(crate) fn tomorrow() -> jiff::civil::Date {
 
 /// Profiles whose valves are soon there, put into a folder.
 pub(crate) fn quick_valves(folder: &Path) {
-    let cjt188 = "[valve]\ntravel_ms = 200\nsettle_ms = 4000\n";
+    let (travel, settle) = (TRAVEL.as_millis(), SETTLE.as_millis());
+    let times = format!("settle_ms = {settle}\ntravel_ms = {travel}");
+    let cjt188 = format!("[valve]\n{times}\n");
     let xintai = include_str!("../../drivers/modbus/profiles/xintai-valve.toml");
-    let xintai = xintai.replace("settle_ms = 30000", "settle_ms = 4000\ntravel_ms = 200");
+    let xintai = xintai.replace("settle_ms = 30000", &times);
     std::fs::write(folder.join("quick-cjt188.toml"), cjt188).unwrap();
     std::fs::write(folder.join("quick-xintai.toml"), xintai).unwrap();
 }

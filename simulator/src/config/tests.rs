@@ -108,7 +108,7 @@ fn a_refusal_says_which_line_and_meter_and_what_is_wrong() {
             "protocol = \"mbus\"\nmodel = \"tall\"",
             "there are short, typical, warm, valve, long and two-telegrams",
         ),
-        ("protocol = \"modbus\"\nmodel = \"tall\"", "there are ultrasonic, bove, xintai and bench"),
+        ("protocol = \"modbus\"\nmodel = \"tall\"", "there are ultrasonic, bove, xintai, bench and tariff"),
         ("protocol = \"cjt188\"\nmodel = \"tall\"", "there are cold, hot, drinking and reclaimed"),
         ("protocol = \"mbus\"\nmanufacturer = \"si\"", "three capital letters"),
         ("protocol = \"modbus\"\nmanufacturer = \"SIM\"", "only an M-Bus meter"),

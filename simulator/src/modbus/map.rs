@@ -6,22 +6,29 @@ use crate::mbus::bcd;
 
 pub(super) const XINTAI_VALVE: usize = 0x1C;
 
+/// Where the registers of model `tariff` are written; they are its last.
+pub(super) const TARIFF: usize = 16;
+pub(super) const TARIFF_REGISTERS: usize = 9;
+/// As meters keep it that are to have a day in every month.
+pub(super) const TARIFF_DAY_MAX: u16 = 28;
+
 /// Where the volume register starts.
 pub(super) fn volume_address(model: Model) -> usize {
     match model {
-        Model::Ultrasonic | Model::Bench => 0,
+        Model::Ultrasonic | Model::Bench | Model::Tariff => 0,
         Model::Bove => 7,
         Model::Xintai => 0x01,
     }
 }
 
-/// The whole map from address 0 on.
+/// The map from address 0 on; what is written, other than the valve, comes behind it.
 pub(super) fn registers(model: Model, unit: u8, valve: Position, snapshot: &Snapshot) -> Vec<u16> {
     match model {
         Model::Ultrasonic => ultrasonic(unit, snapshot),
         Model::Bove => bove(unit, snapshot),
         Model::Xintai => xintai(unit, valve, snapshot),
         Model::Bench => bench(snapshot),
+        Model::Tariff => tariff(snapshot),
     }
 }
 
@@ -94,6 +101,14 @@ fn bench(snapshot: &Snapshot) -> Vec<u16> {
     for (address, month) in (8..40).step_by(2).zip(1..) {
         map.put(address, abcd(snapshot.due_volume / month));
     }
+    map.registers
+}
+
+fn tariff(snapshot: &Snapshot) -> Vec<u16> {
+    let mut map = Map::of(TARIFF);
+    map.put(0, abcd(snapshot.volume));
+    map.put(2, abcd(u64::from(snapshot.serial)));
+    map.put(4, [u16::from(snapshot.low_battery)]);
     map.registers
 }
 

@@ -128,6 +128,21 @@ fn a_valve_on_its_way_is_neither_open_nor_closed() {
 }
 
 #[test]
+fn a_tariff_is_kept_whole_but_for_a_day_that_not_every_month_has() {
+    let mut slave = rtu(Model::Tariff);
+    let table = [0, 0, 1, 0x59, 0, 0, 0, 220, 0, 0, 2, 0, 0x07, 0xEB, 0, 1, 0];
+    let write = |day: u8| [&[16, 0, 16, 0, 9, 18][..], &table, &[day]].concat();
+    assert_eq!(ask(&mut slave, &write(28)), [16, 0, 16, 0, 9]);
+    assert_eq!(ask(&mut slave, &write(31)), [16, 0, 16, 0, 9]);
+    assert_eq!(ask(&mut slave, &[3, 0, 16, 0, 9]), [&[3, 18][..], &table, &[28]].concat());
+    assert_eq!(ask(&mut slave, &[16, 0, 16, 0, 1, 2, 0, 1]), [0x90, 2], "a part of it");
+    let elsewhere = [&[16, 0, 15, 0, 9, 18][..], &table, &[1]].concat();
+    assert_eq!(ask(&mut slave, &elsewhere), [0x90, 2]);
+    assert_eq!(ask(&mut slave, &[6, 0, 16, 0, 1]), [0x86, 1]);
+    assert_eq!(slave.obeyed.tariff, 2);
+}
+
+#[test]
 fn a_broadcast_is_obeyed_and_not_answered() {
     let mut slave = rtu(Model::Xintai);
     let close = frame_around(None, 0, &[6, 0, 0x1C, 0, 2]);
