@@ -2,6 +2,7 @@
 
 use weir_simulator::Fault;
 
+use crate::harness::deadline::wait_until;
 use crate::harness::fleet::{Fleet, Street};
 use crate::harness::orders::{PATIENCE, SETTLE, Signer};
 use crate::harness::weir::{Weir, settings};
@@ -93,4 +94,23 @@ fn a_valve_is_moved_where_the_right_meter_answers_and_no_lock_and_no_limit_stand
     let obeyed = [1, 2, 3, 4, 5, 6, 7].map(|number| fleet.meter(&format!("riser-{number}")).obeyed().valve);
     assert_eq!(obeyed, [2, 1, 1, 0, 1, 1, 0]);
     assert_eq!(fleet.meter("riser-1").obeyed().clock, 1);
+}
+
+#[test]
+fn after_an_interruption_a_meter_that_was_exchanged_meanwhile_is_not_believed() {
+    let (fleet, signer) = (riser(), Signer::new());
+    let mut weir = gateway(&fleet, &signer);
+    let meter = fleet.meter("riser-1");
+    meter.set_fault(Some(Fault::MovingForEver));
+    let (jws, id) = signer.sign("riser-1", "valve.open", &[]);
+    weir.submit(&jws);
+    wait_until("the order to be obeyed", PATIENCE, || meter.obeyed().valve == 1);
+    weir.kill();
+    // Its valve is open as well.
+    meter.set_fault(Some(Fault::Swapped));
+    weir.start();
+    weir.wait_ready(PATIENCE);
+    let row = weir.wait_command_end(&id, PATIENCE);
+    assert_eq!((&row["state"], &row["reason"]), (&"unknown".into(), &"wrong-meter".into()), "{row:#}");
+    assert_eq!(meter.obeyed().valve, 1);
 }
