@@ -381,21 +381,26 @@ fn python() -> Result<&'static str, NotRun> {
 fn a_key_is_exchanged_without_a_restart() {
     let (fleet, signer) = (valves(57), Signer::new());
     let mut weir = alone(&fleet, &signer);
-    let next = Signer::new();
-    let other = next.sign("room-1", "valve.close", &[]);
-    assert_eq!(weir.submit(&other.0)["refused"]["cause"], "bad-signature");
-    let text = std::fs::read_to_string(weir.config_path()).unwrap();
-    let public = |signer: &Signer| {
-        signer.config("").lines().find(|line| line.starts_with("public")).unwrap().to_owned()
-    };
-    weir.write_config(&text.replace(&public(&signer), &public(&next)));
-    weir.process().signal(rustix::process::Signal::HUP);
-    wait_until("the other key to be in force", PATIENCE, || {
-        let (jws, id) = next.sign("room-1", "read.now", &[]);
+    let next = Signer::of("console-2");
+    let is_in_force = |weir: &Weir, signer: &Signer| {
+        let (jws, id) = signer.sign("room-1", "read.now", &[]);
         weir.submit(&jws)["accepted"]["id"] == id.as_str()
+    };
+    let (early, _) = next.sign("room-1", "valve.close", &[]);
+    assert_eq!(weir.submit(&early)["refused"]["cause"], "unknown-key");
+    let text = std::fs::read_to_string(weir.config_path()).unwrap();
+    // The new one beside the old one, and then alone.
+    weir.write_config(&text.replace(&signer.grant(), &(signer.grant() + &next.grant())));
+    weir.process().signal(rustix::process::Signal::HUP);
+    wait_until("the other key to be in force", PATIENCE, || is_in_force(&weir, &next));
+    assert!(is_in_force(&weir, &signer));
+    let text = text.replace(&signer.grant(), &next.grant());
+    weir.write_config(&text);
+    weir.process().signal(rustix::process::Signal::HUP);
+    wait_until("the first key to be out of force", PATIENCE, || {
+        let (old, _) = signer.sign("room-1", "read.now", &[]);
+        weir.submit(&old)["refused"]["cause"] == "unknown-key"
     });
-    let (old, _) = signer.sign("room-1", "valve.close", &[]);
-    assert_eq!(weir.submit(&old)["refused"]["cause"], "bad-signature");
     // A configuration with a fault changes nothing.
     weir.write_config("nonsense");
     weir.process().signal(rustix::process::Signal::HUP);

@@ -28,33 +28,45 @@ pub(crate) const SETTLE: Duration = Duration::from_secs(4);
 /// A key that may do everything, and where it lies.
 #[derive(Debug)]
 pub(crate) struct Signer {
+    id: &'static str,
     folder: tempfile::TempDir,
     public: String,
 }
 
 impl Signer {
     pub(crate) fn new() -> Self {
+        Self::of("console")
+    }
+
+    /// With a key of this id.
+    pub(crate) fn of(id: &'static str) -> Self {
         let folder = tempfile::Builder::new().prefix("keys-").tempdir().unwrap();
         let mut command = weir_command();
-        command.args(["keys", "new", "console", "--out"]).arg(folder.path().join("console.jwk"));
+        command.args(["keys", "new", id, "--out"]).arg(folder.path().join("key.jwk"));
         let snippet = stdout(&command.output().unwrap());
         let public = snippet.lines().find_map(|line| line.strip_prefix("public = ")).unwrap().to_owned();
-        Self { folder, public }
+        Self { id, folder, public }
     }
 
     /// The `[commands]` of a gateway that this key commands. A command that was signed a moment after the first start is
     /// to be taken, so no skew is allowed for.
     pub(crate) fn config(&self, topic: &str) -> String {
+        let grant = self.grant();
+        format!("[commands]\ntopic = \"{topic}\"\nskew = \"0s\"\ntrust_clock = true\n{grant}")
+    }
+
+    /// The key as a gateway is told of it.
+    pub(crate) fn grant(&self) -> String {
+        let Self { id, public, .. } = self;
         format!(
-            "[commands]\ntopic = \"{topic}\"\nskew = \"0s\"\ntrust_clock = true\n[[commands.keys]]\nid = \"console\"\npublic = {}\n\
+            "[[commands.keys]]\nid = \"{id}\"\npublic = {public}\n\
              actions = [\"valve.open\", \"valve.close\", \"tariff.set\", \"clock.set\", \"read.now\"]\n\
-             meters = [\"*\"]\n",
-            self.public
+             meters = [\"*\"]\n"
         )
     }
 
     pub(crate) fn key(&self) -> PathBuf {
-        self.folder.path().join("console.jwk")
+        self.folder.path().join("key.jwk")
     }
 
     /// A command for this meter, and its id.
