@@ -4,7 +4,7 @@
 //! The steps are the journal's writes and flushes, every flush of any file, the outbox's among them, and the bytes between
 //! daemon and meter. For the first, strace kills the daemon as a thread of it enters its n-th such call; for the bytes, the
 //! wire does before it passes the n-th on; for every n until a command gets through (`WEIR_STORY_ROUNDS=150`; with fewer
-//! rounds, not every byte), once with each kind of command. What happens between two of them nobody outside can see, so killing before each is killing
+//! rounds, not every byte), once with each kind of command, and for the bytes also with valves on Modbus and M-Bus. What happens between two of them nobody outside can see, so killing before each is killing
 //! before and after each. The journal's are made once more with commands from a topic of Apache Kafka, which hands them on
 //! again from the position in the journal.
 
@@ -15,7 +15,7 @@ mod alone {
     use std::path::Path;
     use std::time::Duration;
 
-    use weir_simulator::LineConfig;
+    use weir_simulator::{LineConfig, Protocol};
 
     use crate::harness::chance::rounds;
     use crate::harness::deadline::wait_for;
@@ -28,8 +28,8 @@ mod alone {
     use crate::harness::wire::Wire;
 
     const PATIENCE: Duration = Duration::from_secs(60);
-    /// More than a command takes steps of all kinds together.
-    const METERS: u8 = 250;
+    /// More than a command takes steps of all kinds together, and as many as Modbus has units.
+    const METERS: u8 = 247;
     /// About as many bytes pass for a command.
     const BYTES: u32 = 150;
     const TOPIC: &str = "broken.commands";
@@ -65,10 +65,19 @@ mod alone {
     }
 
     impl Stage {
-        fn set(strace: OsString, kafka: Option<&Kafka>) -> Self {
+        fn set(strace: OsString, kafka: Option<&Kafka>, protocol: Protocol) -> Self {
             let keys = "every = \"1d\"\nadapter_allowance = \"300ms\"\nrepeats = 0\n";
-            let mut room = Street::cjt188("room", METERS).key(keys);
-            room.simulated.meters.iter_mut().for_each(|meter| meter.model = Some("cold".into()));
+            // The address of a CJ/T 188 meter is its number.
+            let unchecked = if protocol == Protocol::Cjt188 { "" } else { "identity_check = \"none\"\n" };
+            let (street, model, profile) = match protocol {
+                Protocol::Modbus => {
+                    (Street::modbus("room", METERS).key("framing = \"rtu\""), "xintai", "quick-xintai.toml")
+                }
+                Protocol::Mbus => (Street::mbus("room", METERS), "valve", "quick-mbus.toml"),
+                _ => (Street::cjt188("room", METERS), "cold", "quick-cjt188.toml"),
+            };
+            let mut room = street.key(keys);
+            room.simulated.meters.iter_mut().for_each(|meter| meter.model = Some(model.into()));
             let served = LineConfig::tcp("room", (Ipv4Addr::LOCALHOST, 0).into());
             room.simulated = LineConfig { paced: Some(false), ..served.with(room.simulated.meters) };
             let (fleet, signer) = (Fleet::start(61, [room]), Signer::new());
@@ -85,8 +94,10 @@ mod alone {
                 let commands = signer.config(TOPIC);
                 let commands = commands
                     .replace("skew", "closings_per_hour_max = 1000\nclosings_per_day_max = 1000\nskew");
-                let lines =
-                    fleet.config().replace("\"cjt188\"\n", "\"cjt188\"\nprofile = \"quick-cjt188.toml\"\n");
+                let lines = fleet.config().replace("profile = \"xintai-valve\"\n", "");
+                // Each is known by its place alone: whose valve it is, is no matter here.
+                let of_each = format!("[[meters]]\nprofile = {profile:?}\n{unchecked}");
+                let lines = lines.replace("[[meters]]\n", &of_each);
                 let lines = lines.replace(&meters.to_string(), &wire.address.to_string());
                 format!("{}\n{commands}\n{lines}", settings(folder, &bootstrap, &topics.concat()))
             });
@@ -239,7 +250,7 @@ mod alone {
         let Some(strace) = require("kills at every step", program("strace", "strace")) else { return };
         let lives = rounds(30).min(BYTES);
         for (action, lines) in ACTIONS {
-            let mut stage = Stage::set(strace.clone().into(), None);
+            let mut stage = Stage::set(strace.clone().into(), None, Protocol::Cjt188);
             let journal = stage.weir.journal_path();
             let journal = Some(journal.as_path());
             for (step, by, least) in [
@@ -261,11 +272,28 @@ mod alone {
         }
     }
 
+    /// No more than a Modbus write has, so that some life ends in the middle of the write.
+    const WRITE_BYTES: u32 = 8;
+
+    #[test]
+    fn killed_between_bytes_a_valve_on_modbus_or_mbus_is_told_at_most_once() {
+        for protocol in [Protocol::Modbus, Protocol::Mbus] {
+            let mut stage = Stage::set(OsString::new(), None, protocol);
+            let killed = stage.series("valve.close", Step::Byte, WRITE_BYTES);
+            assert!(killed >= 6, "{protocol:?}: {killed} lives");
+            let ends = stage.ends();
+            for end in ["valve.close done", "valve.close unknown"] {
+                assert!(ends.contains_key(end), "{protocol:?}: {ends:?}");
+            }
+            eprintln!("{protocol:?}: {ends:?}");
+        }
+    }
+
     #[test]
     fn killed_before_each_step_of_the_journal_a_command_from_the_topic_is_neither_skipped_nor_repeated() {
         let Some(strace) = require("kills at every step", program("strace", "strace")) else { return };
         let Some(kafka) = require("Apache Kafka", Kafka::shared()) else { return };
-        let mut stage = Stage::set(strace.into(), Some(kafka));
+        let mut stage = Stage::set(strace.into(), Some(kafka), Protocol::Cjt188);
         let journal = stage.weir.journal_path();
         for action in ["valve.close", "tariff.set"] {
             for calls in ["write", "fdatasync"] {

@@ -4,13 +4,8 @@ use weir_simulator::Fault;
 
 use crate::harness::deadline::wait_until;
 use crate::harness::fleet::{Fleet, Street};
-use crate::harness::orders::{PATIENCE, SETTLE, Signer};
+use crate::harness::orders::{PATIENCE, SETTLE, Signer, quick_valves};
 use crate::harness::weir::{Weir, settings};
-
-/// That of the simulated model: a digital output. Its valve has the time of [`SETTLE`].
-const PROFILE: &str = "model = \"simulated valve\"\n\
-    [valve]\nopen = \"01 FD 1A 01\"\nclose = \"01 FD 1A 00\"\ntravel_ms = 200\nsettle_ms = 4000\n\
-    [valve.read_back]\nquantity = \"digital-output\"\nopen = 1\nclosed = 0\nmoving = 2\nfault = 3\n";
 
 const METERS: u8 = 7;
 
@@ -20,7 +15,7 @@ fn serial(number: u8) -> u32 {
 
 /// Meters with valves: the last but one is a hospital's, and of the last nobody has configured the number.
 fn riser() -> Fleet {
-    let mut street = Street::mbus("riser", METERS).key("every = \"1m\"\nprofile = \"valve.toml\"");
+    let mut street = Street::mbus("riser", METERS).key("every = \"1m\"\nprofile = \"quick-mbus.toml\"");
     for (number, meter) in (1..).zip(&mut street.simulated.meters) {
         meter.model = Some("valve".into());
         meter.serial = Some(serial(number));
@@ -32,7 +27,7 @@ fn riser() -> Fleet {
 
 fn gateway(fleet: &Fleet, signer: &Signer) -> Weir {
     let mut weir = Weir::prepare(|folder| {
-        std::fs::write(folder.join("valve.toml"), PROFILE).unwrap();
+        quick_valves(folder);
         let mut lines = fleet.config();
         for number in 1..METERS {
             let id = format!("id = \"riser-{number}\"\n");

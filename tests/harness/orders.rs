@@ -222,7 +222,13 @@ pub(crate) fn quick_valves(folder: &Path) {
     let cjt188 = format!("[valve]\n{times}\n");
     let xintai = include_str!("../../drivers/modbus/profiles/xintai-valve.toml");
     let xintai = xintai.replace("settle_ms = 30000", &times);
+    // That of the simulated model: a digital output.
+    let mbus = format!(
+        "model = \"simulated valve\"\n[valve]\nopen = \"01 FD 1A 01\"\nclose = \"01 FD 1A 00\"\n{times}\n\
+         [valve.read_back]\nquantity = \"digital-output\"\nopen = 1\nclosed = 0\nmoving = 2\nfault = 3\n"
+    );
     std::fs::write(folder.join("quick-cjt188.toml"), cjt188).unwrap();
+    std::fs::write(folder.join("quick-mbus.toml"), mbus).unwrap();
     std::fs::write(folder.join("quick-xintai.toml"), xintai).unwrap();
 }
 
