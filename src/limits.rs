@@ -13,7 +13,7 @@ pub const FRAME_BYTES_MAX: usize = 512;
 pub const LINE_REQUESTS_MAX: usize = 16;
 
 /// Visits of the command path that may wait for one line. There is one command a meter at a time, and each visit is a
-/// second or two; one more is told that the line is busy and tried again.
+/// second or two; one more is told that the line is busy and tried again. As many patient ones may wait beside them.
 pub const LINE_VISITS_MAX: usize = 64;
 
 /// Repeats of one request that a configuration may ask for. Each costs an answer window; five already mean that the

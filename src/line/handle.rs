@@ -13,7 +13,7 @@ use super::job::{Job, JobError, JobRequest, Returning};
 use super::status::LineStatus;
 use super::task::Request;
 use super::trace::{Tap, Watching};
-use super::visit::{MakeRoom, Returning as VisitReturning, Visit, VisitError, VisitRequest, Waiters};
+use super::visit::{Returning as VisitReturning, Urgency, Visit, VisitError, VisitRequest, Waiters, Work};
 use crate::clock::{self, Moment};
 use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX};
 use crate::pulse::Pulse;
@@ -27,6 +27,7 @@ pub struct Handle {
     pub(super) job_permits: Arc<Semaphore>,
     pub(super) watch_permits: Arc<Semaphore>,
     pub(super) visit_permits: Arc<Semaphore>,
+    pub(super) patient_permits: Arc<Semaphore>,
     pub(super) waiters: Waiters,
     pub(super) tap: Tap,
     pub(super) status: watch::Receiver<LineStatus>,
@@ -73,6 +74,7 @@ pub(super) struct ReadRequest {
     /// What has passed for it so far.
     pub(super) passed: Vec<Exchanged>,
     pub(super) reply: oneshot::Sender<Asked>,
+    pub(super) urgency: Urgency,
     pub(super) _permit: OwnedSemaphorePermit,
 }
 
@@ -108,25 +110,29 @@ impl Handle {
     /// # Errors
     /// See [`ReadError`].
     pub async fn read(&self, meter: &str) -> Result<Reading, ReadError> {
-        self.ask(meter).await?.0
-    }
-
-    /// As [`Handle::read`], and a poll under way makes room for it between two of its exchanges. What passed on the line
-    /// for it comes with what came of it.
-    pub async fn read_now(&self, meter: &str) -> (Result<Reading, ReadError>, Vec<Exchanged>) {
-        // In this order: when room has been made, the read is there.
-        let (asked, _) = tokio::join!(self.ask(meter), self.visit(meter, MakeRoom));
-        asked.unwrap_or_else(|error| (Err(error), Vec::new()))
-    }
-
-    async fn ask(&self, meter: &str) -> Result<Asked, ReadError> {
-        let unknown = || ReadError::UnknownMeter { meter: meter.to_owned(), line: self.name() };
-        let meter = *self.meters.get(meter).ok_or_else(unknown)?;
+        let meter = self.place(meter)?;
         let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| ReadError::Busy)?;
         let (reply, answer) = oneshot::channel();
-        let request = ReadRequest { meter, passed: Vec::new(), reply, _permit: permit };
+        let urgency = Urgency::AtOnce;
+        let request = ReadRequest { meter, passed: Vec::new(), reply, urgency, _permit: permit };
         self.requests.send(Request::Read(request)).await.map_err(|_| ReadError::Stopped)?;
-        answer.await.map_err(|_| ReadError::Stopped)
+        answer.await.map_err(|_| ReadError::Stopped)?.0
+    }
+
+    /// As [`Handle::read`], in the turn of a visit. What passed on the line for it comes with what came of it.
+    pub async fn read_as_visit(
+        &self,
+        meter: &str,
+        urgency: Urgency,
+    ) -> (Result<Reading, ReadError>, Vec<Exchanged>) {
+        let (reply, answer) = oneshot::channel();
+        let asked = async {
+            let (meter, permit) = self.admit(meter, urgency)?;
+            let request = ReadRequest { meter, passed: Vec::new(), reply, urgency, _permit: permit };
+            self.queue(meter, Work::Read(request), urgency).await?;
+            answer.await.map_err(|_| VisitError::Stopped)
+        };
+        asked.await.unwrap_or_else(|error| (Err(error.into()), Vec::new()))
     }
 
     /// Runs a job on the line in place of its polls, as soon as the poll under way and the reads that wait are done.
@@ -145,19 +151,43 @@ impl Handle {
         answer.await.unwrap_or(Err(JobError::Stopped))
     }
 
-    /// Visits a meter: ahead of every read and poll, as soon as no exchange is under way.
+    /// Visits a meter.
     ///
     /// # Errors
     /// See [`VisitError`].
-    pub async fn visit<V: Visit>(&self, meter: &str, visit: V) -> Result<V::Output, VisitError> {
-        let unknown = || VisitError::UnknownMeter { meter: meter.to_owned(), line: self.name() };
-        let meter = *self.meters.get(meter).ok_or_else(unknown)?;
-        let permit = Arc::clone(&self.visit_permits).try_acquire_owned().map_err(|_| VisitError::Busy)?;
+    pub async fn visit<V: Visit>(
+        &self,
+        meter: &str,
+        visit: V,
+        urgency: Urgency,
+    ) -> Result<V::Output, VisitError> {
+        let (meter, permit) = self.admit(meter, urgency)?;
         let (reply, answer) = oneshot::channel();
         let visit = Box::new(VisitReturning { visit, reply: Some(reply) });
-        let request = VisitRequest { meter, visit, waiting: Some(self.waiters.wait()), _permit: permit };
-        self.requests.send(Request::Visit(request)).await.map_err(|_| VisitError::Stopped)?;
+        self.queue(meter, Work::Visit(visit, permit), urgency).await?;
         answer.await.unwrap_or(Err(VisitError::Stopped))
+    }
+
+    /// The meter's place in the configuration.
+    fn place(&self, meter: &str) -> Result<usize, VisitError> {
+        let unknown = || VisitError::UnknownMeter { meter: meter.to_owned(), line: self.name() };
+        self.meters.get(meter).copied().ok_or_else(unknown)
+    }
+
+    /// The patient ones take no place from those that are to be made at once.
+    fn admit(&self, meter: &str, urgency: Urgency) -> Result<(usize, OwnedSemaphorePermit), VisitError> {
+        let meter = self.place(meter)?;
+        let permits = match urgency {
+            Urgency::AtOnce => &self.visit_permits,
+            Urgency::Patient => &self.patient_permits,
+        };
+        Ok((meter, Arc::clone(permits).try_acquire_owned().map_err(|_| VisitError::Busy)?))
+    }
+
+    async fn queue(&self, meter: usize, work: Work, urgency: Urgency) -> Result<(), VisitError> {
+        let waiting = (urgency == Urgency::AtOnce).then(|| self.waiters.wait());
+        let request = Request::Visit(VisitRequest { meter, work, urgency, waiting });
+        self.requests.send(request).await.map_err(|_| VisitError::Stopped)
     }
 
     /// Watches what passes on the line; `None` when [`LINE_WATCHERS_MAX`](crate::limits::LINE_WATCHERS_MAX) do so already.

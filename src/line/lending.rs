@@ -137,7 +137,7 @@ impl Task {
                 Some(request) = self.incoming.recv() => match request {
                     Request::Read(request) => request.answer(Err(ReadError::Lent { to })),
                     Request::Run(mut request) => request.job.fail(JobError::Lent { to }),
-                    Request::Visit(mut request) => request.visit.fail(VisitError::Lent { to }),
+                    Request::Visit(request) => request.fail(VisitError::Lent { to }),
                 },
                 () = tokio::time::sleep(LINE_TURN) => {}
             }

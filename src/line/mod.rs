@@ -22,7 +22,7 @@
 //! ```
 //!
 //! There is one writer of all of it, the task (`task`, `poll`); other rooms hold a [`Handle`], through which they ask
-//! for reads, make a [`Visit`] to a meter ahead of all polls (`visit`: the command path), run a [`Job`] on the line in place of
+//! for reads, make a [`Visit`] to a meter (`visit`: the command path), run a [`Job`] on the line in place of
 //! its polls (`lending`), and look at snapshots. The rules are in files that hold neither clock nor port: `schedule` (when a meter is
 //! due), `queue` (whose turn it is), `health` (back-off and events), `budget` (battery). All waiting for bytes is in
 //! `exchange`, all opening and setting of ports in `port`, and `delivery` hands over to the outbox.
@@ -59,7 +59,7 @@ pub use pass_through::{Fixed, PassThrough};
 pub use status::{Counters, LastFault, LastReading, LineStatus, MeterStatus};
 pub use task::start;
 pub use trace::{Frame, FrameKind, Shown, Watching};
-pub use visit::{AtMeter, Visit, VisitError};
+pub use visit::{AtMeter, Urgency, Visit, VisitError};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,7 @@ use super::reading::{Origin, reading};
 use super::register::Lower;
 use super::status::{LastFault, LastReading};
 use super::task::{Connection, Station, Task};
-use super::visit::YieldsTo;
+use super::visit::{Urgency, YieldsTo};
 use crate::clock::{self, Moment};
 use crate::limits::LINE_STOP_MAX;
 
@@ -42,13 +42,17 @@ impl Task {
             };
         }
         let is_probe = station.health.is_probed() && matches!(pick.cause, Cause::Slot { .. });
-        let repeats = if is_probe { 0 } else { station.manner.repeats }.min(left - 1);
-        // While a late answer may come, a repeat is a poll put back into the queue.
+        // While a late answer may come, a repeat is a poll put back into the queue, ahead of those that are due: a patient
+        // read is not, since whoever made it tries again.
         let puts_back = !station.manner.timing.late_window.is_zero();
+        let ends_here = puts_back && pick.is_patient();
+        let repeats = if is_probe || ends_here { 0 } else { station.manner.repeats }.min(left - 1);
         let Some(done) = self.ask(&pick, if puts_back { 0 } else { repeats }).await else { return };
         self.count(&pick, &done);
-        if let Cause::Asked(request) = &mut pick.cause {
-            request.passed.extend_from_slice(&done.exchanges);
+        match &mut pick.cause {
+            Cause::Asked(request) => request.passed.extend_from_slice(&done.exchanges),
+            // One that made room has not had its turn.
+            Cause::Slot { .. } => self.owes_poll &= done.yielded,
         }
         match done.result {
             Ok(answer) => self.answered(pick, answer, &done.exchanges).await,
@@ -248,6 +252,12 @@ impl Task {
 
     pub(super) fn late_window(&self, meter: usize) -> Duration {
         self.stations.get(meter).map_or(Duration::ZERO, |station| station.manner.timing.late_window)
+    }
+}
+
+impl Pick<ReadRequest> {
+    fn is_patient(&self) -> bool {
+        matches!(&self.cause, Cause::Asked(request) if request.urgency == Urgency::Patient)
     }
 }
 

@@ -1,8 +1,10 @@
 //! The one task that owns a line: its port, its queue, and what is known of its meters.
 //!
 //! A turn takes in what was asked for, looks at receipts, lets polls fall due, opens the port if it is down, and then
-//! makes one poll, or waits at most [`LINE_TURN`]. The waiting for bytes is in `exchange`, the rules are in the pure
-//! `queue`, `health` and `budget`; what a poll's end means is decided here.
+//! makes one visit or one poll, or waits at most [`LINE_TURN`]. The order is: a visit that is to be made at once; a patient
+//! one, unless the last one still owes a poll its turn; a read that was asked for; a job; a poll that is due. The waiting
+//! for bytes is in `exchange`, the rules are in the pure `queue`, `health` and `budget`; what a poll's end means is decided
+//! in `poll`.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -39,8 +41,8 @@ use crate::pulse::Pulse;
 /// down, and is tried again.
 pub fn start(config: Config, outbox: Outbox) -> Handle {
     let pulse = Pulse::new(format!("line {}", config.name));
-    // Places for the reads and visits that may wait, and for a job.
-    let (requests, incoming) = mpsc::channel(LINE_REQUESTS_MAX + LINE_VISITS_MAX + 1);
+    // Places for the reads and visits of both kinds that may wait, and for a job.
+    let (requests, incoming) = mpsc::channel(LINE_REQUESTS_MAX + 2 * LINE_VISITS_MAX + 1);
     let (stop, stopping) = watch::channel(false);
     let (publisher, status) = watch::channel(first_status(&config));
     let meters = config.meters.iter().enumerate().map(|(index, meter)| (meter.id.clone(), index)).collect();
@@ -53,6 +55,7 @@ pub fn start(config: Config, outbox: Outbox) -> Handle {
         job_permits: Arc::new(Semaphore::new(1)),
         watch_permits: Arc::new(Semaphore::new(LINE_WATCHERS_MAX)),
         visit_permits: Arc::new(Semaphore::new(LINE_VISITS_MAX)),
+        patient_permits: Arc::new(Semaphore::new(LINE_VISITS_MAX)),
         waiters: task.waiters.clone(),
         tap: task.tap.clone(),
         status,
@@ -115,6 +118,8 @@ pub(super) struct Task {
     job: Option<JobRequest>,
     /// Wait for their turn, in the order in which they came.
     pub(super) visits: VecDeque<VisitRequest>,
+    /// A patient visit has been made, and no poll since: one that is due goes first before the next.
+    pub(super) owes_poll: bool,
     pub(super) waiters: Waiters,
 }
 
@@ -196,6 +201,7 @@ impl Task {
             tap: Tap::new(),
             job: None,
             visits: VecDeque::new(),
+            owes_poll: false,
             waiters: Waiters::default(),
         }
     }
@@ -228,6 +234,8 @@ impl Task {
             }
             match asked.or_else(|| if is_paused { None } else { self.queue.pick_due(now) }) {
                 Some(pick) => self.poll(pick).await,
+                // None is due: the next patient visit has its turn.
+                None if std::mem::take(&mut self.owes_poll) => {}
                 None if is_paused => self.idle(now + LINE_TURN).await,
                 None => {
                     let latest = self.next_visit_at().map_or(now + LINE_TURN, |at| at.min(now + LINE_TURN));

@@ -1,8 +1,16 @@
-//! What the command path does at one meter: a visit, on the same queue as the polls and ahead of all of them.
+//! What the command path does at one meter: a visit, in the same turns as the polls.
 //!
 //! A visit has the meter's own driver and the line for as long as it runs, and nothing else happens on the line
-//! meanwhile. It never interrupts an exchange: a poll under way makes no further request once a visit waits, and is made
-//! again later. So a visit waits for one exchange at most, and for the meter's late window where that is not over.
+//! meanwhile. It never interrupts what is on the wire, and waits for the meter's late window where that is not over.
+//! [`Urgency`] says whom it goes ahead of:
+//!
+//! - At once: ahead of all. A poll under way makes no further request once such a visit waits, and is made again later.
+//!   So it waits for one exchange at most, or for the end of a visit that is under way.
+//! - Patient: no poll makes room for it, and after it one poll that is due goes first before the next patient one. Commands
+//!   at meters that do not answer are tried again and again for as long as a day, and looks follow a write every few
+//!   seconds: however many there are, every other turn is left to the polls.
+//!
+//! A read can take the turn of a visit too. It is made as any read that is asked for; it only waits with the visits.
 //!
 //! It sees an [`AtMeter`]: reads are repeated as the line's are, an order goes out once. Where an answer may still come late
 //! nothing is repeated, as with polls: the late one would pass for the answer to the repeat. The visit ends, and the next
@@ -15,6 +23,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use weir_meter::{Answer, Course, Driver, Fault, Observed, Order, Unsupported, async_trait};
 
 use super::exchange::{Exchange, Exchanged, Manner, Wire};
+use super::handle::{ReadError, ReadRequest};
+use super::queue::{Cause, Pick};
 use super::task::{Connection, Station, Task};
 use crate::clock::{self, Moment};
 use crate::limits::LINE_STOP_MAX;
@@ -30,6 +40,15 @@ pub trait Visit: Send + 'static {
 
     /// Does it.
     async fn run(&mut self, meter: &mut AtMeter<'_>) -> Self::Output;
+}
+
+/// Whom a visit goes ahead of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Urgency {
+    /// Of all that is not on the wire: somebody waits for what it does.
+    AtOnce,
+    /// Of every other poll that is due: it follows an earlier one, and there may be many.
+    Patient,
 }
 
 /// Why a visit was not made, or not to its end.
@@ -146,27 +165,45 @@ impl AtMeter<'_> {
     }
 }
 
-/// Does nothing: a poll makes room for it, and whatever else was asked for comes next.
-pub(super) struct MakeRoom;
-
-#[async_trait]
-impl Visit for MakeRoom {
-    type Output = ();
-
-    async fn run(&mut self, _: &mut AtMeter<'_>) {}
-}
-
 /// A visit on its way to the line's task.
 pub(super) struct VisitRequest {
     pub(super) meter: usize,
-    pub(super) visit: Box<dyn AnyVisit>,
-    /// Counts among those that polls make room for; `None` once it waits for its meter's late window.
+    pub(super) work: Work,
+    pub(super) urgency: Urgency,
+    /// Counts among those that polls make room for; `None` for a patient one, and once it waits for its meter's late
+    /// window.
     pub(super) waiting: Option<Waiting>,
-    /// Held until the visit is over, which bounds how many there are.
-    pub(super) _permit: OwnedSemaphorePermit,
 }
 
-/// How many visits wait for a line: its polls look at it between two exchanges.
+/// What is done in a visit's turn. The permits are held until it is over, which bounds how many there are.
+pub(super) enum Work {
+    Visit(Box<dyn AnyVisit>, OwnedSemaphorePermit),
+    Read(ReadRequest),
+}
+
+impl VisitRequest {
+    /// It is not made.
+    pub(super) fn fail(self, error: VisitError) {
+        match self.work {
+            Work::Visit(mut visit, _permit) => visit.fail(error),
+            Work::Read(request) => request.answer(Err(error.into())),
+        }
+    }
+}
+
+impl From<VisitError> for ReadError {
+    fn from(error: VisitError) -> Self {
+        match error {
+            VisitError::UnknownMeter { meter, line } => Self::UnknownMeter { meter, line },
+            VisitError::Busy => Self::Busy,
+            VisitError::Lent { to } => Self::Lent { to },
+            VisitError::LineDown { why } => Self::Fault(Fault::LineDown { why }),
+            VisitError::Stopped => Self::Stopped,
+        }
+    }
+}
+
+/// How many visits wait to be made at once: a line's polls look at it between two exchanges.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiters(Arc<AtomicUsize>);
 
@@ -186,7 +223,7 @@ impl Waiters {
 /// Whom a poll makes room for between two of its exchanges.
 pub(super) struct YieldsTo {
     pub(super) waiters: Waiters,
-    /// When the first of the visits may be made whose meters rest.
+    /// When the first of those may be made whose meters rest.
     pub(super) parked_until: Option<Moment>,
 }
 
@@ -242,8 +279,15 @@ impl<V: Visit> AnyVisit for Returning<V> {
 impl Task {
     /// Makes the visit and sees to what its exchanges say about the meter and the line.
     pub(super) async fn visit(&mut self, request: VisitRequest) {
-        let VisitRequest { meter: index, mut visit, waiting, _permit: permit } = request;
+        let VisitRequest { meter: index, work, urgency, waiting } = request;
         drop(waiting);
+        self.owes_poll |= urgency == Urgency::Patient;
+        let (mut visit, permit) = match work {
+            Work::Visit(visit, permit) => (visit, permit),
+            Work::Read(request) => {
+                return self.poll(Pick { meter: index, requests: 0, cause: Cause::Asked(request) }).await;
+            }
+        };
         let Connection::Up { wire, .. } = &mut self.connection else {
             return visit.fail(VisitError::LineDown { why: self.why_down() });
         };
@@ -297,17 +341,21 @@ impl Task {
         }
     }
 
-    /// The next visit whose meter may be spoken to.
+    /// The next visit whose meter may be spoken to: a patient one only when no poll is owed its turn.
     pub(super) fn next_visit(&mut self, now: Moment) -> Option<VisitRequest> {
-        let at = self.visits.iter().position(|visit| self.queue.rests_until(visit.meter) <= now)?;
+        let may = |visit: &VisitRequest| self.queue.rests_until(visit.meter) <= now;
+        let first = self.visits.iter().position(|visit| visit.urgency == Urgency::AtOnce && may(visit));
+        let next = || self.visits.iter().position(may).filter(|_| !self.owes_poll);
+        let at = first.or_else(next)?;
         self.visits.remove(at)
     }
 
-    /// A poll begins, and the visits that wait wait for their meters: no poll makes room for them before the moment that
-    /// this gives.
+    /// A poll begins, and the visits that go ahead of it wait for their meters: no poll makes room for them before the
+    /// moment that this gives.
     pub(super) fn park_visits(&mut self) -> Option<Moment> {
         self.visits.iter_mut().for_each(|visit| visit.waiting = None);
-        self.next_visit_at()
+        let urgent = self.visits.iter().filter(|visit| visit.urgency == Urgency::AtOnce);
+        urgent.map(|visit| self.queue.rests_until(visit.meter)).min()
     }
 
     /// When the next visit may be made, if one waits.
@@ -317,8 +365,8 @@ impl Task {
 
     /// Nothing is visited for now.
     pub(super) fn refuse_visits(&mut self, error: &VisitError) {
-        for mut request in self.visits.drain(..) {
-            request.visit.fail(error.clone());
+        for request in self.visits.drain(..) {
+            request.fail(error.clone());
         }
     }
 }

@@ -41,7 +41,7 @@ use crate::clock::{self, Moment};
 use crate::limits::{
     COMMAND_LOOK_EVERY, COMMAND_LOOKS_WITHOUT_ANSWER, COMMAND_RECOVERY_MAX, COMMAND_TRY_MAX, COMMAND_TRY_MIN,
 };
-use crate::line::{self, ReadError, VisitError};
+use crate::line::{self, ReadError, Urgency, VisitError};
 
 /// What is needed to carry out commands for one meter.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ impl Site {
         if command.action == Action::ReadNow {
             return self.read_now(command, deadline).await;
         }
-        let mut wait = COMMAND_TRY_MIN;
+        let (mut wait, mut urgency) = (COMMAND_TRY_MIN, Urgency::AtOnce);
         let mut tries = 0_u32;
         while self.desk.is_under_way(&command.id).await {
             tries += 1;
@@ -78,7 +78,12 @@ impl Site {
                 desk: self.desk.clone(),
                 is_noted: is_noted(tries),
             };
-            let (reason, detail) = match self.line.visit(&command.meter, visit).await {
+            let begun = self.line.visit(&command.meter, visit, urgency).await;
+            // A visit that was made and reached nobody has had its turn before all others.
+            if begun.is_ok() {
+                urgency = Urgency::Patient;
+            }
+            let (reason, detail) = match begun {
                 Ok(Begun::Told { order, course, result, at }) => {
                     let written = Written { order, at, course, answered: Some(result) };
                     return self.see_it_through(&command, written).await;
@@ -109,7 +114,8 @@ impl Site {
             let detail = "interrupted; reading again is harmless, and for whoever asked to order".to_owned();
             return self.desk.finish(&command.id, End::unknown(detail, None)).await;
         };
-        let asked = self.line.visit(&command.meter, CourseOf { order: order.clone() }).await;
+        let course_of = CourseOf { order: order.clone() };
+        let asked = self.line.visit(&command.meter, course_of, Urgency::Patient).await;
         // The valve may have set out a moment ago.
         let course = match asked.ok().flatten() {
             Some(course) => Course { travel: Duration::ZERO, ..course },
@@ -135,7 +141,7 @@ impl Site {
         loop {
             sleep_until(next_look).await;
             let look = Look { order: written.order.clone(), expected: expected.clone() };
-            match self.line.visit(&command.meter, look).await {
+            match self.line.visit(&command.meter, look, Urgency::Patient).await {
                 Ok((Looked::Shown(observed), exchanges)) => {
                     self.desk.note(&command.id, "look", exchanges).await;
                     (unanswered, expected) = (0, None);
@@ -197,10 +203,11 @@ impl Site {
                 return self.desk.finish(&command.id, end).await;
             }
         }
-        let mut tries = 0_u32;
+        let (mut urgency, mut tries) = (Urgency::AtOnce, 0_u32);
         loop {
             tries += 1;
-            let (read, passed) = self.line.read_now(&command.meter).await;
+            let (read, passed) = self.line.read_as_visit(&command.meter, urgency).await;
+            urgency = Urgency::Patient;
             if read.is_ok() || is_noted(tries) {
                 self.desk.note(&command.id, "read", passed).await;
             }

@@ -1,8 +1,10 @@
 //! The line as a whole: `rules` drives the task's polls by hand with puppets for meters, `running` runs it on real ptys
-//! against the simulator, `late` has a meter that answers late, `jobs` lends the line, and `visits` visits a meter. All store into a real outbox.
+//! against the simulator, `late` has a meter that answers late, `jobs` lends the line, `visits` visits a meter, and `patient` visits
+//! one that does not answer again and again. All store into a real outbox.
 
 mod jobs;
 mod late;
+mod patient;
 mod rules;
 mod running;
 mod visits;

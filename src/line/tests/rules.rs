@@ -116,7 +116,8 @@ impl Stage {
     async fn asked(&mut self) -> Result<Reading, ReadError> {
         let (reply, answer) = oneshot::channel();
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let request = ReadRequest { meter: 0, passed: Vec::new(), reply, _permit: permit };
+        let request =
+            ReadRequest { meter: 0, passed: Vec::new(), reply, urgency: Urgency::AtOnce, _permit: permit };
         self.task.poll(Pick { meter: 0, requests: 0, cause: Cause::Asked(request) }).await;
         answer.await.expect("the read was put back into the queue").0
     }
@@ -369,7 +370,8 @@ async fn whoever_asked_and_went_away_costs_the_line_nothing() {
     let (reply, gone) = oneshot::channel();
     drop(gone);
     let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-    let request = ReadRequest { meter: 0, passed: Vec::new(), reply, _permit: permit };
+    let request =
+        ReadRequest { meter: 0, passed: Vec::new(), reply, urgency: Urgency::AtOnce, _permit: permit };
     stage.task.poll(Pick { meter: 0, requests: 0, cause: Cause::Asked(request) }).await;
     assert_eq!(puppet.unsaid(), 1);
 }

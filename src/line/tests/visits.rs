@@ -11,7 +11,7 @@ use weir_simulator as sim;
 use super::*;
 
 /// Reads the meter, and says with how many exchanges.
-struct Look;
+pub(super) struct Look;
 
 #[async_trait]
 impl Visit for Look {
@@ -23,7 +23,7 @@ impl Visit for Look {
 }
 
 /// A driver whose every read and order is one request that nobody answers.
-struct Unheard;
+pub(super) struct Unheard;
 
 #[async_trait]
 impl Driver for Unheard {
@@ -104,11 +104,11 @@ fn site_with(late_window: Duration, every: Duration, dead: impl Driver + 'static
     Site { _simulator: simulator.unwrap(), _folders: (folder, directory), handle }
 }
 
-fn mbus(address: u8) -> Mbus {
+pub(super) fn mbus(address: u8) -> Mbus {
     Mbus::new(weir_mbus::Address::primary(address).unwrap(), weir_mbus::Options::default())
 }
 
-async fn frame(watching: &mut Watching) -> std::sync::Arc<Frame> {
+pub(super) async fn frame(watching: &mut Watching) -> std::sync::Arc<Frame> {
     match tokio::time::timeout(PATIENCE, watching.next()).await.unwrap().unwrap() {
         Shown::Frame(frame) => frame,
         Shown::Lost(lost) => panic!("{lost} frames lost"),
@@ -124,7 +124,8 @@ async fn a_visit_goes_ahead_of_the_repeats_of_a_poll_which_is_made_again() {
     while frame(&mut watching).await.kind != FrameKind::Request {}
 
     let handle = site.handle.clone();
-    let visit: JoinHandle<_> = tokio::spawn(async move { handle.visit("A-1", Look).await.unwrap() });
+    let visit: JoinHandle<_> =
+        tokio::spawn(async move { handle.visit("A-1", Look, Urgency::AtOnce).await.unwrap() });
     // The runtime has one thread: once it has been given a turn, the visit waits.
     tokio::task::yield_now().await;
     let (mut of_the_dead, mut frames) = (0, Vec::new());
@@ -152,7 +153,7 @@ async fn a_visit_goes_ahead_of_the_repeats_of_a_poll_which_is_made_again() {
 async fn an_order_goes_out_once_and_a_read_as_often_as_the_line_repeats() {
     let site = site(Duration::from_secs(86_400), Unheard);
     until(&site.handle, |status| status.up).await;
-    let exchanges = site.handle.visit("dead", TellAndRead).await.unwrap();
+    let exchanges = site.handle.visit("dead", TellAndRead, Urgency::AtOnce).await.unwrap();
     let repeats: Vec<u32> = exchanges.iter().map(|exchanged| exchanged.repeats).collect();
     assert_eq!(repeats, [0, 3]);
     // What a visit finds has no part in the back-off.
@@ -163,7 +164,7 @@ async fn an_order_goes_out_once_and_a_read_as_often_as_the_line_repeats() {
 async fn a_read_whose_answer_may_come_late_is_not_repeated_within_the_visit() {
     let site = site_with(Duration::from_millis(200), Duration::from_secs(86_400), Unheard);
     until(&site.handle, |status| status.up).await;
-    let (answer, exchanges) = site.handle.visit("dead", Look).await.unwrap();
+    let (answer, exchanges) = site.handle.visit("dead", Look, Urgency::AtOnce).await.unwrap();
     assert_eq!(answer.unwrap_err().name(), "silent");
     assert_eq!(exchanges.iter().map(|exchanged| exchanged.repeats).collect::<Vec<_>>(), [0]);
 }
@@ -173,12 +174,12 @@ async fn a_line_that_is_down_or_has_stopped_says_so_to_a_visit() {
     let (outbox, _directory) = open_outbox();
     let polled = vec![meter("A-1", mbus(1), Duration::from_secs(86_400))];
     let handle = start(line(Port::Serial("/nowhere/tty".into()), polled), outbox);
-    let error = handle.visit("A-1", Look).await.unwrap_err();
+    let error = handle.visit("A-1", Look, Urgency::AtOnce).await.unwrap_err();
     assert!(matches!(error, VisitError::LineDown { .. }), "{error:?}");
-    let error = handle.visit("B-1", Look).await.unwrap_err();
+    let error = handle.visit("B-1", Look, Urgency::AtOnce).await.unwrap_err();
     assert!(matches!(error, VisitError::UnknownMeter { .. }), "{error:?}");
     handle.stop().await;
-    assert_eq!(handle.visit("A-1", Look).await.unwrap_err(), VisitError::Stopped);
+    assert_eq!(handle.visit("A-1", Look, Urgency::AtOnce).await.unwrap_err(), VisitError::Stopped);
 }
 
 /// Reads its meter again and again until it is stopped, and counts how often in one go.
@@ -227,14 +228,14 @@ async fn a_poll_goes_on_while_a_visit_waits_for_its_meters_late_window_and_makes
     until(&handle, |status| status.up).await;
 
     // The poll never ends by itself, and makes room for whoever comes.
-    let (read, passed) = handle.read_now("dead").await;
+    let (read, passed) = handle.read_as_visit("dead", Urgency::AtOnce).await;
     assert!(matches!(read, Err(ReadError::Fault(Fault::Silent { .. }))));
     let unanswered = passed.iter().map(|exchanged| exchanged.answer.as_ref().unwrap_err().name());
     assert_eq!(unanswered.collect::<Vec<_>>(), ["silent"]);
     // The meter rests since; the next visit waits for that.
     let waiting = tokio::spawn({
         let handle = handle.clone();
-        async move { handle.visit("dead", Look).await.unwrap() }
+        async move { handle.visit("dead", Look, Urgency::AtOnce).await.unwrap() }
     });
     tokio::task::yield_now().await;
     in_one_go.store(0, Ordering::Relaxed);
