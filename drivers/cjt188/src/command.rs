@@ -1,8 +1,9 @@
 //! The orders of the command path: whether this meter can be told one, how it runs its course, and what is seen of it.
 //!
 //! A write goes out once, in the byte order that the meter is known to understand. What must be known before it is read
-//! before it, and a read that fails there is a refusal: nothing was written. What comes back after a write says only
-//! that the meter took it; a positive answer that cannot be understood is no refusal, since the meter has obeyed.
+//! before it: where that read fails nothing is written, and the fault is the read's, since silence is no refusal. What
+//! comes back after a write says only that the meter took it; a positive answer that cannot be understood is no refusal,
+//! since the meter has obeyed.
 //!
 //! A price table has three prices and a start day, which is a day of the month without its month. By the meter's own
 //! clock, read just before, the tariff must begin on the next such day, or nothing is written: a day that lies a month
@@ -70,11 +71,11 @@ impl Cjt188 {
         let request = request_of(order, &profile).map_err(|error| unwritten(&error))?;
         match order {
             Order::Tariff(_) => {
-                let before = self.read_either(line).await.map_err(|fault| unwritten(&fault))?;
+                let before = self.read_either(line).await?;
                 self.fits(order, before.meter_time).map_err(|error| unwritten(&error))?;
             }
             _ if self.must_find_order() => {
-                self.read_either(line).await.map_err(|fault| unwritten(&fault))?;
+                self.read_either(line).await?;
             }
             _ => {}
         }

@@ -84,7 +84,8 @@ pub trait Driver: Send {
     ///
     /// # Errors
     /// [`Fault::Refused`] when the meter said no, or when nothing was sent because of [`Driver::course`]. After all others
-    /// nobody knows whether it has obeyed.
+    /// nobody knows whether it has obeyed: what stays away or is spoilt before the order goes out is none the less what it
+    /// is, and never a refusal.
     async fn carry_out(&mut self, line: &mut dyn Line, order: &Order) -> Result<Observed, Fault> {
         let _ = line;
         let why = self.course(order).err().map_or_else(|| "not known how".to_owned(), |error| error.why);

@@ -96,10 +96,16 @@ async fn the_byte_order_is_found_by_a_read_and_where_that_fails_nothing_is_writt
     let fault = known.carry_out(&mut line, &CLOSE).await.unwrap_err();
     assert_eq!((fault.name(), line.requests.len()), ("silent", 3), "the write goes out in one order, once");
 
-    let mut line = ScriptedLine::new();
-    let why = why(driver("").carry_out(&mut line, &CLOSE).await.unwrap_err());
-    assert!(why.starts_with("nothing was written: silent"), "{why}");
-    assert!(line.requests.iter().all(|sent| sent[13] == 0x01), "only reads: {:02X?}", line.requests);
+    // A tariff is read before whatever is known of the byte order.
+    let tariff = tariff(date(2027, 1, 1), &THREE);
+    for (profile, order) in [("", CLOSE), ("di_order = \"2004\"", tariff)] {
+        let breaks_off = ScriptedLine::new().answer(&answer(HIGH_FIRST, 0)[..20]);
+        for (mut line, kind) in [(ScriptedLine::new(), "silent"), (breaks_off, "garbled")] {
+            let fault = driver(profile).carry_out(&mut line, &order).await.unwrap_err();
+            assert_eq!(fault.name(), kind, "{fault}");
+            assert!(line.requests.iter().all(|sent| sent[13] == 0x01), "only reads: {:02X?}", line.requests);
+        }
+    }
 }
 
 #[tokio::test]

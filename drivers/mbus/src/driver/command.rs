@@ -2,7 +2,8 @@
 //!
 //! An order is one SND_UD to a meter whose link was begun anew just before, so that no frame count bit left over from a
 //! poll makes it a repeat that the meter acknowledges and does not do. E5 says that it came: what came of it is in the
-//! answer to a read, so [`weir_meter::Driver::observe`] is the default's. Where the link cannot be begun, nothing was written.
+//! answer to a read, so [`weir_meter::Driver::observe`] is the default's. Where the link cannot be begun, nothing is written,
+//! and the fault is the link's: silence is no refusal.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -39,7 +40,7 @@ impl Mbus {
         self.course_of(order).map_err(|error| unwritten(&error))?;
         let (information, data) = self.user_data(order).map_err(|error| unwritten(&error))?;
         self.link.forget();
-        let frame_count = self.link.open(line).await.map_err(|fault| unwritten(&fault))?;
+        let frame_count = self.link.open(line).await?;
         let control = with_bit(frame::SND_UD, frame_count);
         let request = frame::long(control, self.address.byte(), information, &data)
             .ok_or_else(|| unwritten(&"more data than a frame holds"))?;

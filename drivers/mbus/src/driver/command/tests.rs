@@ -90,10 +90,16 @@ async fn a_selected_meter_is_told_and_let_go() {
 
 #[tokio::test]
 async fn a_meter_that_cannot_be_begun_with_is_not_told_and_one_that_says_nothing_may_have_obeyed() {
-    let mut line = ScriptedLine::new();
-    let fault = meter(primary(7), PROFILE).carry_out(&mut line, &CLOSE).await.unwrap_err();
-    assert!(fault.to_string().contains("nothing was written: silent"), "{fault}");
-    assert_eq!(line.requests.len(), 1);
+    let selected = secondary("12345678.ELS.0A.07");
+    // To the request that deselects nobody has to answer.
+    for (address, answers, requests) in [(primary(7), 0, 1), (selected, 1, 2)] {
+        for (last, kind) in [(None, "silent"), (Some([0x00]), "garbled")] {
+            let line = (0..answers).fold(ScriptedLine::new(), |line, _| line.answer(&[]));
+            let mut line = last.iter().fold(line, |line, noise| line.answer(noise));
+            let fault = meter(address, PROFILE).carry_out(&mut line, &CLOSE).await.unwrap_err();
+            assert_eq!((fault.name(), line.requests.len()), (kind, requests), "{address}: {fault}");
+        }
+    }
     let mut line = ScriptedLine::new().answer(&ACK);
     let fault = meter(primary(7), PROFILE).carry_out(&mut line, &CLOSE).await.unwrap_err();
     assert_eq!((fault.name(), line.requests.len()), ("silent", 2), "once");
