@@ -1,7 +1,7 @@
 //! The daemon from outside: one story a file, all in one binary.
 //!
-//! A story uses the `weir` program, real ptys and Apache Kafka, and nothing of the daemon's insides. What it
-//! needs for that is in [`harness`]. A story that measures time or cuts power goes into a `mod alone`: such tests
+//! A story uses the `weir` program, real ptys and Apache Kafka, and nothing of the daemon's insides but its limits and
+//! the file of its clock's floor. What it needs for that is in [`harness`]. A story that measures time or cuts power goes into a `mod alone`: such tests
 //! are run after the others and one at a time (`scripts/test`).
 
 #[cfg(test)]
