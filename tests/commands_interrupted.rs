@@ -219,6 +219,8 @@ mod alone {
                     "done" if *action == "clock.set" => {}
                     "done" | "unverified" => assert_eq!(written, most, "{action} {id}: {states:?}"),
                     "unknown" => {}
+                    // On a machine that is slow meanwhile a write may reach its meter in pieces, which takes none of it.
+                    "failed" => assert_eq!(written, 0, "{action} {id}: {states:?}"),
                     other => panic!("{action} {id} ended {other}: {states:?}"),
                 }
                 *ends.entry(format!("{action} {end}")).or_default() += 1;
