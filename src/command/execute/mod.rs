@@ -249,7 +249,7 @@ impl Written {
         match &self.answered {
             Some(Ok(_)) => format!("{seconds:.1} s after the write"),
             Some(Err(fault)) => {
-                format!("{seconds:.1} s after the write, to which came no good answer ({fault})")
+                format!("{seconds:.1} s after the order, to which came no good answer ({fault})")
             }
             None => "after an interruption".to_owned(),
         }
