@@ -12,9 +12,9 @@ pub const FRAME_BYTES_MAX: usize = 512;
 /// Requests from the control socket that may wait for one line. One more is refused as busy.
 pub const LINE_REQUESTS_MAX: usize = 16;
 
-/// Visits of the command path that may wait for one line. There is one command a meter at a time, and each visit is a
-/// second or two; one more is told that the line is busy and tried again. As many patient ones may wait beside them.
-pub const LINE_VISITS_MAX: usize = 64;
+/// Visits and reads of the command path that may wait for one line: one of each open command, and one more of each that
+/// reads, so that none is ever told that the line is busy.
+pub const LINE_VISITS_MAX: usize = COMMANDS_OPEN_MAX + READS_OPEN_MAX;
 
 /// Repeats of one request that a configuration may ask for. Each costs an answer window; five already mean that the
 /// wiring wants a visit.
@@ -368,6 +368,9 @@ pub const JOURNAL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Older files of the journal that are kept: with the present one and their first lines 300 MiB at most, the audit of tens of thousands of
 /// commands. The oldest goes when there is one more.
 pub const JOURNAL_FILES_MAX: usize = 32;
+
+/// How long a start of the daemon goes on without a journal of commands that fails for good, before it ends for a fresh one.
+pub const CLERK_STUCK_AFTER: Duration = Duration::from_secs(3600);
 
 /// Damaged files of the journal that are kept for a person. The oldest goes when there is one more.
 pub const JOURNAL_DAMAGED_MAX: usize = 8;

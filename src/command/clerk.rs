@@ -15,6 +15,7 @@
 //! ago need not be now. Nothing in memory decides whether a write is made: that is the journal's state, and what is
 //! kept here beside it (who works at which meter, how long a challenge holds) can only hold a command back.
 
+mod checks;
 mod topic;
 mod waiting;
 
@@ -26,9 +27,8 @@ use weir_wire::{Action, Clock, Command, CommandState, Raw, Reason};
 
 use self::topic::Unjournalled;
 use self::waiting::{Place, Term};
-use super::authorise::{Denial, authorise, writes};
+use super::authorise::{Denial, writes};
 use super::challenge::Challenges;
-use super::closings::Closings;
 use super::config::Rules;
 use super::desk::{End, Origin, Reception};
 use super::execute::Deadline;
@@ -40,7 +40,8 @@ use super::verify::{Freshness, Refusal, Verified, verify};
 use crate::clock::{self, Moment};
 use crate::event;
 use crate::limits::{
-    COMMANDS_OPEN_MAX, READS_OPEN_MAX, REFUSALS_TOLD_EVERY, REPEATS_TOLD_EVERY, SEEN_KEPT, SEEN_OF_OTHERS_MAX,
+    CLERK_STUCK_AFTER, COMMANDS_OPEN_MAX, REFUSALS_TOLD_EVERY, REPEATS_TOLD_EVERY, SEEN_KEPT,
+    SEEN_OF_OTHERS_MAX,
 };
 use crate::line::Exchanged;
 
@@ -55,6 +56,8 @@ pub(super) trait Crew: Send {
 /// The clerk's desk, with everything on it.
 pub(super) struct Clerk<C> {
     gateway: String,
+    /// When this start began.
+    began: Moment,
     rules: Rules,
     journal: Journal,
     stop_switch: StopSwitch,
@@ -89,6 +92,7 @@ impl<C: Crew> Clerk<C> {
     ) -> Self {
         Self {
             gateway,
+            began: clock::now(),
             rules,
             journal,
             stop_switch,
@@ -139,9 +143,10 @@ impl<C: Crew> Clerk<C> {
         self.send_out();
     }
 
-    /// Whether nothing can be written any more until the next start.
-    pub(super) fn is_poisoned(&self) -> bool {
-        self.journal.poisoned().is_some()
+    /// Whether nothing can be written any more until the next start, and it is time for one. Not at once after the last: a
+    /// drive that is failing must not keep the gateway from reading meters.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.journal.poisoned().is_some() && clock::now().since(self.began) >= CLERK_STUCK_AFTER
     }
 
     /// How many ids are remembered.
@@ -204,6 +209,10 @@ impl<C: Crew> Clerk<C> {
             );
             return self.count("full", Some(kid));
         }
+        // One that is not known and may have been, or had been before the damage, has no end here, whatever is wrong with it.
+        if !self.is_younger_than_the_journal(&verified, refused.is_none()) {
+            return self.count("stale", Some(verified.kid));
+        }
         if let Some((state, reason, detail)) = refused {
             // To be remembered for longer than any that could be carried out: its key could fill the memory for ever.
             let latest = now.at.checked_add(SEEN_KEPT).unwrap_or(Timestamp::MAX);
@@ -217,9 +226,6 @@ impl<C: Crew> Clerk<C> {
                 return self.count("wrong-gateway", Some(verified.kid));
             }
             return self.reject(&verified, state, reason, detail);
-        }
-        if !self.is_younger_than_the_journal(&verified) {
-            return self.count("stale", Some(verified.kid));
         }
         if let Err(Denial { reason, detail }) = self.may(&verified) {
             return self.reject(&verified, CommandState::Rejected, Some(reason), detail);
@@ -268,69 +274,6 @@ impl<C: Crew> Clerk<C> {
             reason: Some(Reason::Duplicate),
             detail,
         })
-    }
-
-    /// Whether what became of it must be in the journal, if anything did. Of one that is older nothing is known, not even
-    /// whether it has an end, so it gets none here.
-    fn is_younger_than_the_journal(&self, verified: &Verified) -> bool {
-        // The signer's clock may be ahead. A challenge of this start is younger than the journal.
-        let began = self.journal.state().began().and_then(|at| at.checked_add(self.rules.skew).ok());
-        verified.by_challenge || began.is_some_and(|at| verified.command.issued_at > at)
-    }
-
-    /// Everything that may hold a command back besides its freshness.
-    fn may(&self, verified: &Verified) -> Result<(), Denial> {
-        let state = self.journal.state();
-        let command = &verified.command;
-        let too_many =
-            |what| Err(Denial { reason: Reason::LimitReached, detail: format!("{what} are open") });
-        if state.unfinished().count() >= COMMANDS_OPEN_MAX {
-            return too_many(format!("{COMMANDS_OPEN_MAX} commands"));
-        }
-        let reads = state.unfinished().filter(|open| !writes(&open.command.action)).count();
-        if !writes(&command.action) && reads >= READS_OPEN_MAX {
-            return too_many(format!("{READS_OPEN_MAX} commands that read"));
-        }
-        self.authorised(verified)?;
-        match self.last_valve(verified) {
-            Some(last) if command.issued_at <= last => Err(superseded()),
-            _ => Ok(()),
-        }
-    }
-
-    /// What is asked once more of a command that was accepted.
-    fn may_still(&self, verified: &Verified) -> Result<(), Denial> {
-        let issued_at = verified.command.issued_at;
-        // A challenge let it in, and an earlier start knew that.
-        if !verified.by_challenge && issued_at > self.latest() {
-            let detail = format!("issued in the future, at {issued_at}");
-            return Err(Denial { reason: Reason::Stale, detail });
-        }
-        self.authorised(verified)?;
-        // One that is superseded is over, unless a crash came between.
-        match self.last_valve(verified) {
-            Some(last) if issued_at < last => Err(superseded()),
-            _ => Ok(()),
-        }
-    }
-
-    /// The latest that a signer's clock may show.
-    fn latest(&self) -> Timestamp {
-        self.now().at.checked_add(self.rules.skew).unwrap_or(Timestamp::MAX)
-    }
-
-    /// When the valve command of the same meter was issued that was issued last; `None` where that does not matter. A date
-    /// that is known to lie in the future, which only a challenge lets in, holds back nothing.
-    fn last_valve(&self, verified: &Verified) -> Option<Timestamp> {
-        let command = &verified.command;
-        let (latest, is_trusted) = (self.latest(), self.now().clock == Clock::Synced);
-        let last = self.journal.state().last_valve(&command.meter);
-        last.filter(|last| moves_valve(&command.action) && (!is_trusted || *last <= latest))
-    }
-
-    fn authorised(&self, verified: &Verified) -> Result<(), Denial> {
-        let closings: Closings = self.journal.state().closings().collect();
-        authorise(verified, &self.rules.policy, &closings, self.stop_switch.is_set(), clock::wall())
     }
 
     fn reject(
@@ -414,13 +357,14 @@ impl<C: Crew> Clerk<C> {
             digest: [0; 32],
             by_challenge: self.is_by_challenge(id),
         };
+        if !self.is_over(&verified.command) && !self.is_clock_good_for(&verified.command) {
+            return Start::NotYet;
+        }
         // Before the checks: each flush takes its time, and what they say has to hold when the start is written.
         self.note(id, "identity", asked);
         let end = if self.is_over(&verified.command) {
             let detail = format!("not_after was {}", verified.command.not_after);
             Some(End { state: CommandState::Expired, reason: None, detail, observed: None })
-        } else if !self.is_clock_good_for(&verified.command) {
-            return Start::NotYet;
         } else {
             let denied = self.may_still(&verified).err();
             denied.map(|Denial { reason, detail }| End {
@@ -580,13 +524,6 @@ pub(super) enum Start {
     NotYet,
     /// Never: it has an end.
     Over,
-}
-
-fn superseded() -> Denial {
-    Denial {
-        reason: Reason::Superseded,
-        detail: "a valve command for this meter was issued later".to_owned(),
-    }
 }
 
 fn moves_valve(action: &Action) -> bool {

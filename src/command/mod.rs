@@ -21,8 +21,9 @@
 //! 1. A write to a meter is made at most once. `started` is on flash before its first byte is on the line, and a command
 //!    that is started is never carried out again, whatever happens.
 //! 2. Nothing unauthenticated moves a valve: [`verify`], [`authorise`], at arrival and again before the start.
-//! 3. Every command that was proven to come from a known key ends in exactly one final outcome, and that outcome is the
-//!    same however often it is told. One that cannot be remembered is refused and counted, with no outcome.
+//! 3. Every command to this gateway that was proven to come from a known key ends in exactly one final outcome, and that
+//!    outcome is the same however often it is told. One that cannot be remembered, or may have had its end before the
+//!    journal was begun, is refused and counted, with no outcome.
 //! 4. What proves nothing about its sender costs a count and no more: no outcome, no flash beyond two lines in twenty
 //!    seconds, no place in memory.
 //! 5. Off until configured.
@@ -175,7 +176,7 @@ fn serve<C: Crew>(mut clerk: Clerk<C>, asked: &mut mpsc::Receiver<Ask>, pulse: &
     clerk.resume();
     while let Some(ask) = asked.blocking_recv() {
         // After a failure that only a fresh start mends, the watcher and systemd see to one.
-        if !clerk.is_poisoned() {
+        if !clerk.is_stuck() {
             pulse.beat();
         }
         match ask {
@@ -221,7 +222,8 @@ async fn tick(desk: Desk) {
     }
 }
 
-/// The crew that works on the lines, each command as a task of its own; the clerk lets one at a time to a meter.
+/// The crew that works on the lines, each command as a task of its own; the clerk lets one that writes and one that reads to a
+/// meter at a time.
 struct Lines {
     lines: HashMap<String, line::Handle>,
     /// By meter: its line, and who it must say it is.

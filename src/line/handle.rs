@@ -13,7 +13,9 @@ use super::job::{Job, JobError, JobRequest, Returning};
 use super::status::LineStatus;
 use super::task::Request;
 use super::trace::{Tap, Watching};
-use super::visit::{Returning as VisitReturning, Urgency, Visit, VisitError, VisitRequest, Waiters, Work};
+use super::visit::{
+    MakeRoom, Returning as VisitReturning, Urgency, Visit, VisitError, VisitRequest, Waiters, Work,
+};
 use crate::clock::{self, Moment};
 use crate::limits::{LINE_REQUESTS_MAX, LINE_STOP_MAX};
 use crate::pulse::Pulse;
@@ -27,7 +29,6 @@ pub struct Handle {
     pub(super) job_permits: Arc<Semaphore>,
     pub(super) watch_permits: Arc<Semaphore>,
     pub(super) visit_permits: Arc<Semaphore>,
-    pub(super) patient_permits: Arc<Semaphore>,
     pub(super) waiters: Waiters,
     pub(super) tap: Tap,
     pub(super) status: watch::Receiver<LineStatus>,
@@ -119,20 +120,33 @@ impl Handle {
         answer.await.map_err(|_| ReadError::Stopped)?.0
     }
 
-    /// As [`Handle::read`], in the turn of a visit. What passed on the line for it comes with what came of it.
-    pub async fn read_as_visit(
+    /// As [`Handle::read`], for a command: at once, a poll under way makes room for it between two of its exchanges; patiently,
+    /// it has the turn of a patient visit. What passed on the line for it comes with what came of it.
+    pub async fn read_now(
         &self,
         meter: &str,
         urgency: Urgency,
     ) -> (Result<Reading, ReadError>, Vec<Exchanged>) {
-        let (reply, answer) = oneshot::channel();
-        let asked = async {
-            let (meter, permit) = self.admit(meter, urgency)?;
+        let read = async {
+            let (meter, permit) = self.admit(meter)?;
+            let (reply, answer) = oneshot::channel();
             let request = ReadRequest { meter, passed: Vec::new(), reply, urgency, _permit: permit };
-            self.queue(meter, Work::Read(request), urgency).await?;
+            let request = match urgency {
+                Urgency::AtOnce => Request::Read(request),
+                Urgency::Patient => {
+                    let work = Work::Read(request);
+                    Request::Visit(VisitRequest { meter, work, urgency, waiting: None })
+                }
+            };
+            self.requests.send(request).await.map_err(|_| VisitError::Stopped)?;
             answer.await.map_err(|_| VisitError::Stopped)
         };
-        asked.await.unwrap_or_else(|error| (Err(error.into()), Vec::new()))
+        let asked = match urgency {
+            // In this order: when room has been made, the read is there.
+            Urgency::AtOnce => tokio::join!(read, self.visit(meter, MakeRoom, urgency)).0,
+            Urgency::Patient => read.await,
+        };
+        asked.unwrap_or_else(|error| (Err(error.into()), Vec::new()))
     }
 
     /// Runs a job on the line in place of its polls, as soon as the poll under way and the reads that wait are done.
@@ -161,10 +175,12 @@ impl Handle {
         visit: V,
         urgency: Urgency,
     ) -> Result<V::Output, VisitError> {
-        let (meter, permit) = self.admit(meter, urgency)?;
+        let (meter, permit) = self.admit(meter)?;
         let (reply, answer) = oneshot::channel();
         let visit = Box::new(VisitReturning { visit, reply: Some(reply) });
-        self.queue(meter, Work::Visit(visit, permit), urgency).await?;
+        let waiting = (urgency == Urgency::AtOnce).then(|| self.waiters.wait());
+        let request = VisitRequest { meter, work: Work::Visit(visit, permit), urgency, waiting };
+        self.requests.send(Request::Visit(request)).await.map_err(|_| VisitError::Stopped)?;
         answer.await.unwrap_or(Err(VisitError::Stopped))
     }
 
@@ -174,20 +190,9 @@ impl Handle {
         self.meters.get(meter).copied().ok_or_else(unknown)
     }
 
-    /// The patient ones take no place from those that are to be made at once.
-    fn admit(&self, meter: &str, urgency: Urgency) -> Result<(usize, OwnedSemaphorePermit), VisitError> {
-        let meter = self.place(meter)?;
-        let permits = match urgency {
-            Urgency::AtOnce => &self.visit_permits,
-            Urgency::Patient => &self.patient_permits,
-        };
-        Ok((meter, Arc::clone(permits).try_acquire_owned().map_err(|_| VisitError::Busy)?))
-    }
-
-    async fn queue(&self, meter: usize, work: Work, urgency: Urgency) -> Result<(), VisitError> {
-        let waiting = (urgency == Urgency::AtOnce).then(|| self.waiters.wait());
-        let request = Request::Visit(VisitRequest { meter, work, urgency, waiting });
-        self.requests.send(request).await.map_err(|_| VisitError::Stopped)
+    fn admit(&self, meter: &str) -> Result<(usize, OwnedSemaphorePermit), VisitError> {
+        let permit = Arc::clone(&self.visit_permits).try_acquire_owned().map_err(|_| VisitError::Busy);
+        Ok((self.place(meter)?, permit?))
     }
 
     /// Watches what passes on the line; `None` when [`LINE_WATCHERS_MAX`](crate::limits::LINE_WATCHERS_MAX) do so already.

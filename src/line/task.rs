@@ -41,8 +41,8 @@ use crate::pulse::Pulse;
 /// down, and is tried again.
 pub fn start(config: Config, outbox: Outbox) -> Handle {
     let pulse = Pulse::new(format!("line {}", config.name));
-    // Places for the reads and visits of both kinds that may wait, and for a job.
-    let (requests, incoming) = mpsc::channel(LINE_REQUESTS_MAX + 2 * LINE_VISITS_MAX + 1);
+    // Places for the reads and visits that may wait, and for a job.
+    let (requests, incoming) = mpsc::channel(LINE_REQUESTS_MAX + LINE_VISITS_MAX + 1);
     let (stop, stopping) = watch::channel(false);
     let (publisher, status) = watch::channel(first_status(&config));
     let meters = config.meters.iter().enumerate().map(|(index, meter)| (meter.id.clone(), index)).collect();
@@ -55,7 +55,6 @@ pub fn start(config: Config, outbox: Outbox) -> Handle {
         job_permits: Arc::new(Semaphore::new(1)),
         watch_permits: Arc::new(Semaphore::new(LINE_WATCHERS_MAX)),
         visit_permits: Arc::new(Semaphore::new(LINE_VISITS_MAX)),
-        patient_permits: Arc::new(Semaphore::new(LINE_VISITS_MAX)),
         waiters: task.waiters.clone(),
         tap: task.tap.clone(),
         status,

@@ -10,7 +10,8 @@
 //!   at meters that do not answer are tried again and again for as long as a day, and looks follow a write every few
 //!   seconds: however many there are, every other turn is left to the polls.
 //!
-//! A read can take the turn of a visit too. It is made as any read that is asked for; it only waits with the visits.
+//! A command that reads is made as any read that is asked for, behind all visits; its later tries wait behind the patient
+//! ones.
 //!
 //! It sees an [`AtMeter`]: reads are repeated as the line's are, an order goes out once. Where an answer may still come late
 //! nothing is repeated, as with polls: the late one would pass for the answer to the repeat. The visit ends, and the next
@@ -163,6 +164,16 @@ impl AtMeter<'_> {
         self.last = Some(result.as_ref().map(drop).map_err(Clone::clone));
         result
     }
+}
+
+/// Does nothing: a poll makes room for it, and whatever else was asked for comes next.
+pub(super) struct MakeRoom;
+
+#[async_trait]
+impl Visit for MakeRoom {
+    type Output = ();
+
+    async fn run(&mut self, _: &mut AtMeter<'_>) {}
 }
 
 /// A visit on its way to the line's task.
@@ -343,10 +354,17 @@ impl Task {
 
     /// The next visit whose meter may be spoken to: a patient one only when no poll is owed its turn.
     pub(super) fn next_visit(&mut self, now: Moment) -> Option<VisitRequest> {
-        let may = |visit: &VisitRequest| self.queue.rests_until(visit.meter) <= now;
-        let first = self.visits.iter().position(|visit| visit.urgency == Urgency::AtOnce && may(visit));
-        let next = || self.visits.iter().position(may).filter(|_| !self.owes_poll);
-        let at = first.or_else(next)?;
+        let rank = |visit: &VisitRequest| match (visit.urgency, &visit.work) {
+            (Urgency::AtOnce, _) => 0,
+            (Urgency::Patient, Work::Visit(..)) => 1,
+            (Urgency::Patient, Work::Read(_)) => 2,
+        };
+        let may = |visit: &VisitRequest| {
+            self.queue.rests_until(visit.meter) <= now && !(self.owes_poll && rank(visit) > 0)
+        };
+        let waiting = self.visits.iter().enumerate().filter(|(_, visit)| may(visit));
+        // The first of several that are equal.
+        let (at, _) = waiting.min_by_key(|(_, visit)| rank(visit))?;
         self.visits.remove(at)
     }
 

@@ -1,6 +1,7 @@
 //! An outcome: what has become of a command.
 //!
-//! A command has several, one for each state that it comes through, and exactly one that is final.
+//! A command has several, one for each state that it comes through, and exactly one that is final, from the gateway that it
+//! is for.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
@@ -23,7 +24,8 @@ pub struct Outcome {
     pub action: Action,
     /// What has become of it.
     pub state: CommandState,
-    /// Whether the command ends with it. False too of a `duplicate`: the command of that id has an end of its own.
+    /// Whether the command ends with it. False too of a `duplicate`, since the command of that id has an end of its own, and
+    /// of `wrong-gateway`, since that other gateway may have carried it out.
     pub r#final: bool,
     /// When, as the gateway believed at the time.
     pub at: Timestamp,

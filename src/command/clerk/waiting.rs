@@ -1,6 +1,6 @@
 //! Commands that are accepted and not started: for what they wait, and when that is over.
 //!
-//! A command waits for its meter, one at a time to each, and for a clock that can be trusted. What it waits for keeps no other
+//! A command waits for its meter, one at a time to each, one that writes and one that reads, and for a clock that can be trusted. What it waits for keeps no other
 //! from its meter that waits for less; and what only reads keeps none that writes: a read that is tried again all day must
 //! not hold up a valve. It is over when its `not_after` has passed by a clock that can be trusted, and at the
 //! latest when so much time has passed that it must have, whatever the clock shows: a gateway that loses its clock, or is

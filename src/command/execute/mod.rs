@@ -6,7 +6,7 @@
 //!   accepted ─► first visit ─┴─► started ─► look ─┴─► done, unverified
 //!      │          │                │        │ settle is over
 //!      │          └─► rejected     │        └─► failed, unknown
-//!      └─ not_after ─► expired     └─ crash ─► (next start) look ─► done, unknown
+//!      └─ not_after ─► expired     └─ crash ─► (next start) who is there, look ─► done, unverified, unknown
 //! ```
 //!
 //! The first visit reads who is there, asks the desk once more whether it may still be (which makes `started` durable),
@@ -70,18 +70,17 @@ impl Site {
         let (mut wait, mut urgency) = (COMMAND_TRY_MIN, Urgency::AtOnce);
         let mut tries = 0_u32;
         while self.desk.is_under_way(&command.id).await {
-            tries += 1;
             let visit = Begin {
                 command: command.clone(),
                 expected: self.expected.clone(),
                 zone: self.zone.clone(),
                 desk: self.desk.clone(),
-                is_noted: is_noted(tries),
+                is_noted: is_noted(tries + 1),
             };
             let begun = self.line.visit(&command.meter, visit, urgency).await;
             // A visit that was made and reached nobody has had its turn before all others.
             if begun.is_ok() {
-                urgency = Urgency::Patient;
+                (urgency, tries) = (Urgency::Patient, tries + 1);
             }
             let (reason, detail) = match begun {
                 Ok(Begun::Told { order, course, result, at }) => {
@@ -205,10 +204,11 @@ impl Site {
         }
         let (mut urgency, mut tries) = (Urgency::AtOnce, 0_u32);
         loop {
-            tries += 1;
-            let (read, passed) = self.line.read_as_visit(&command.meter, urgency).await;
-            urgency = Urgency::Patient;
-            if read.is_ok() || is_noted(tries) {
+            let (read, passed) = self.line.read_now(&command.meter, urgency).await;
+            if !passed.is_empty() {
+                (urgency, tries) = (Urgency::Patient, tries + 1);
+            }
+            if read.is_ok() || is_noted(tries) || deadline.left() <= wait {
                 self.desk.note(&command.id, "read", passed).await;
             }
             let (reason, detail) = match read {
@@ -223,12 +223,6 @@ impl Site {
                     return self.desk.finish(&command.id, end).await;
                 }
                 Err(ReadError::Stopped) => return,
-                Err(error @ (ReadError::Fault(Fault::Refused { .. }) | ReadError::BudgetSpent)) => {
-                    // What has been refused is refused the next time as well.
-                    let (reason, detail) = (Some(Reason::Refused), error.to_string());
-                    let end = End { state: CommandState::Failed, reason, detail, observed: None };
-                    return self.desk.finish(&command.id, end).await;
-                }
                 Err(ReadError::Fault(fault)) => why(&fault),
                 Err(error @ ReadError::Lent { .. }) => (Reason::LineLent, error.to_string()),
                 Err(error) => (Reason::Refused, error.to_string()),

@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::entry::{Break, Digest, Entry, Line, claim, decode};
 use super::state::State;
@@ -180,13 +179,19 @@ fn is_of_a_command(entry: &Entry) -> bool {
 
 /// The older files, oldest first.
 pub(super) fn older(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    numbered(directory, "journal-")
+}
+
+/// The files whose names are this, numbers with hyphens, and `.jsonl`, in the order of the numbers.
+fn numbered(directory: &Path, prefix: &str) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let sequence = name.strip_prefix("journal-").and_then(|rest| rest.strip_suffix(".jsonl"));
-        if let Some(sequence) = sequence.and_then(|digits| digits.parse::<u64>().ok()) {
-            files.push((sequence, path));
+        let numbers = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(".jsonl"));
+        let numbers = numbers.and_then(|it| it.split('-').map(|digits| digits.parse::<u64>().ok()).collect());
+        if let Some::<Vec<u64>>(numbers) = numbers {
+            files.push((numbers, path));
         }
     }
     files.sort();
@@ -195,6 +200,13 @@ pub(super) fn older(directory: &Path) -> io::Result<Vec<PathBuf>> {
 
 /// Gives the current file another name, under which nobody looks for a journal. Gives that name.
 pub(super) fn set_aside(directory: &Path, sequence: u64) -> io::Result<String> {
+    let current = fs::metadata(directory.join(CURRENT))?;
+    for path in numbered(directory, DAMAGED)? {
+        // An earlier start got no further than this.
+        if is_same(&fs::metadata(&path)?, &current) {
+            return Ok(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        }
+    }
     let free = |n: &u32| !directory.join(damaged(sequence, *n)).exists();
     let n = (0..=u32::MAX).find(free).unwrap_or_default();
     let name = damaged(sequence, n);
@@ -202,20 +214,6 @@ pub(super) fn set_aside(directory: &Path, sequence: u64) -> io::Result<String> {
     fs::hard_link(directory.join(CURRENT), directory.join(&name))?;
     sync(directory)?;
     Ok(name)
-}
-
-/// Removes the oldest of the damaged files until so many are left.
-pub(super) fn drop_damaged(directory: &Path, kept: usize) -> io::Result<()> {
-    let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        if entry.file_name().to_str().is_some_and(|name| name.starts_with(DAMAGED)) {
-            files.push((entry.metadata()?.modified()?, entry.path()));
-        }
-    }
-    files.sort();
-    let surplus = files.len().saturating_sub(kept);
-    files.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
 }
 
 fn damaged(sequence: u64, n: u32) -> String {
@@ -250,8 +248,7 @@ pub(super) fn undo_keep(directory: &Path) -> io::Result<()> {
         result => result?,
     };
     for path in older(directory)? {
-        let kept = fs::metadata(&path)?;
-        if (kept.dev(), kept.ino()) == (current.dev(), current.ino()) {
+        if is_same(&fs::metadata(&path)?, &current) {
             fs::remove_file(&path)?;
         }
     }
@@ -266,9 +263,21 @@ pub(super) fn put_in_place(directory: &Path) -> io::Result<()> {
 
 /// Removes the oldest of the older files until so many are left.
 pub(super) fn drop_oldest(directory: &Path, kept: usize) -> io::Result<()> {
-    let files = older(directory)?;
+    drop_first(&older(directory)?, kept)
+}
+
+/// Removes the oldest of the damaged files until so many are left.
+pub(super) fn drop_damaged(directory: &Path, kept: usize) -> io::Result<()> {
+    drop_first(&numbered(directory, DAMAGED)?, kept)
+}
+
+fn drop_first(files: &[PathBuf], kept: usize) -> io::Result<()> {
     let surplus = files.len().saturating_sub(kept);
     files.iter().take(surplus).try_for_each(fs::remove_file)
+}
+
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 fn sync(directory: &Path) -> io::Result<()> {

@@ -13,7 +13,9 @@ use weir_wire::{Action, Clock, Command, CommandState, Observed, Reason};
 use super::Damage;
 use super::entry::{Digest, Entry, Line, Position, Stamp};
 use crate::command::keys::PublicKey;
-use crate::limits::{CLOSINGS_MAX, SEEN_KEPT, SEEN_MAX, SEEN_OF_ONE_KEY_MAX};
+use crate::limits::{
+    CLOCK_FLOOR_EVERY, CLOCK_FLOOR_MARGIN, CLOSINGS_MAX, SEEN_KEPT, SEEN_MAX, SEEN_OF_ONE_KEY_MAX,
+};
 
 /// The commands, as far as they matter for what comes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -137,8 +139,11 @@ impl State {
         self.told = self.told.max(line.told);
         let stamp = line.stamp();
         if stamp.clock == Clock::Synced {
-            // What was dated by a clock that showed anything, or a time to come, was no later than now.
-            let is_misdated = |was: &&mut Stamp| was.clock != Clock::Synced || was.at > stamp.at;
+            // What was dated by a clock that showed anything was no later than now; so was what is dated further ahead than
+            // a clock that can be trusted is set back.
+            let latest =
+                stamp.at.checked_add(CLOCK_FLOOR_EVERY + CLOCK_FLOOR_MARGIN).unwrap_or(Timestamp::MAX);
+            let is_misdated = |was: &&mut Stamp| was.clock != Clock::Synced || was.at > latest;
             let misdated = self.closings.iter_mut().chain(&mut self.began).filter(is_misdated);
             misdated.for_each(|was| *was = stamp);
         }

@@ -165,7 +165,7 @@ async fn polls_have_every_other_turn_however_many_patient_reads_wait() {
         let handle = site.handle.clone();
         tokio::spawn(async move {
             while let (Err(ReadError::Fault(Fault::Silent { .. })), _) =
-                handle.read_as_visit("dead", Urgency::Patient).await
+                handle.read_now("dead", Urgency::Patient).await
             {}
         });
     }
@@ -224,15 +224,43 @@ async fn patient_visits_follow_one_another_where_no_poll_is_due() {
 }
 
 #[tokio::test]
-async fn patient_visits_take_no_place_from_one_that_is_to_be_made_at_once() {
+async fn a_valve_does_not_wait_for_the_reads_of_other_commands() {
     let mut site = Site::new(OFTEN).await;
     site.is_between().await;
-    for _ in 0..LINE_VISITS_MAX {
+    let reads = [(); 3].map(|()| {
+        let handle = site.handle.clone();
+        tokio::spawn(async move { handle.read_now("A-1", Urgency::AtOnce).await.0.unwrap() })
+    });
+    let patient = {
+        let handle = site.handle.clone();
+        tokio::spawn(async move { handle.read_now("A-1", Urgency::Patient).await.0.unwrap() })
+    };
+    tokio::task::yield_now().await;
+    let retried = site.begin("patient", Urgency::Patient).await;
+    let at_once = site.begin("at once", Urgency::AtOnce).await;
+    site.lets_on(100);
+    for visit in [at_once, retried] {
+        over(visit).await;
+    }
+    // The poll that made room, and a read at most that had begun.
+    assert_eq!(site.log()[0], "at once", "{:?}", site.log());
+    assert_eq!(site.log()[1], "patient", "a write is looked after before reads are: {:?}", site.log());
+    for read in reads.into_iter().chain([patient]) {
+        tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_open_command_has_a_place_on_the_line() {
+    let mut site = Site::new(OFTEN).await;
+    site.is_between().await;
+    let visits = LINE_VISITS_MAX - 1;
+    for _ in 0..visits {
         drop(site.begin("patient", Urgency::Patient).await);
     }
+    let at_once = site.begin("at once", Urgency::AtOnce).await;
     let one_more = site.handle.visit("dead", Look, Urgency::Patient).await;
     assert_eq!(one_more.unwrap_err(), VisitError::Busy);
-    let at_once = site.begin("at once", Urgency::AtOnce).await;
     site.lets_on(1);
     over(at_once).await;
     assert_eq!(site.log()[0], "at once");
@@ -242,7 +270,7 @@ async fn patient_visits_take_no_place_from_one_that_is_to_be_made_at_once() {
 async fn a_patient_read_whose_answer_may_come_late_is_asked_once() {
     let site = Site::with(RARELY, Duration::from_millis(50), 2).await;
     for (urgency, requests) in [(Urgency::Patient, 1), (Urgency::AtOnce, 3)] {
-        let (read, passed) = site.handle.read_as_visit("dead", urgency).await;
+        let (read, passed) = site.handle.read_now("dead", urgency).await;
         assert!(matches!(read, Err(ReadError::Fault(Fault::Silent { .. }))), "{read:?}");
         assert_eq!(passed.len(), requests, "{urgency:?}");
     }

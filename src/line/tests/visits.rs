@@ -228,7 +228,7 @@ async fn a_poll_goes_on_while_a_visit_waits_for_its_meters_late_window_and_makes
     until(&handle, |status| status.up).await;
 
     // The poll never ends by itself, and makes room for whoever comes.
-    let (read, passed) = handle.read_as_visit("dead", Urgency::AtOnce).await;
+    let (read, passed) = handle.read_now("dead", Urgency::AtOnce).await;
     assert!(matches!(read, Err(ReadError::Fault(Fault::Silent { .. }))));
     let unanswered = passed.iter().map(|exchanged| exchanged.answer.as_ref().unwrap_err().name());
     assert_eq!(unanswered.collect::<Vec<_>>(), ["silent"]);

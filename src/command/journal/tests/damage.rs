@@ -33,7 +33,7 @@ fn is_safe(folder: &Path, before: &State, what: &str) {
     };
     assert!(damage.detail.contains("journal.jsonl"), "{what}: {damage:?}");
     assert_eq!(state.began(), Some(at(100).at), "{what}");
-    assert_eq!(state.positions("weir.commands.gw-1"), None, "{what}: the topic is read from its end");
+    assert_eq!(state.positions("weir.commands.gw-1"), None, "{what}: what was read is not known");
     for open in state.unfinished() {
         assert_eq!(open.phase, Phase::Started, "{what}: {} might be carried out again", open.command.id);
         let was = before.seen(&open.command.id).unwrap();

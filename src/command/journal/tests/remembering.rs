@@ -80,6 +80,14 @@ fn a_closing_and_a_beginning_in_the_future_are_dated_again_when_the_clock_is_rig
     assert_eq!(state.began(), Some(at(9).at));
     state.take(&line(Entry::DamageTold, at(20), 4));
     assert_eq!(state.began(), Some(at(9).at), "once");
+    // A clock that is set back by an hour and on again frees no place and makes nothing younger.
+    let mut state = State::default();
+    state.begin(at(7200));
+    state.take(&line(accepted(&closing), at(7200), 1));
+    state.take(&line(Entry::Started { id: closing.id.clone() }, at(7200), 2));
+    state.take(&line(Entry::ClockTrusted, at(3600), 3));
+    state.take(&line(Entry::ClockTrusted, at(7200), 4));
+    assert_eq!((state.began(), state.closings().next()), (Some(at(7200).at), Some(at(7200).at)));
 }
 
 #[test]

@@ -1,11 +1,7 @@
 //! What has changed between a command's arrival and its start: keys, locks, limits, and other commands.
 
-use tokio::sync::mpsc;
-
-use super::super::super::desk::Ask;
-use super::super::super::serve;
 use super::*;
-use crate::pulse::{Looks, Pulse};
+use crate::line::Exchanged;
 
 /// One closing, accepted and sent out and not started.
 fn accepted() -> Office {
@@ -33,19 +29,21 @@ fn with_policy(change: impl FnOnce(&mut Policy)) -> Rules {
 
 #[test]
 fn what_another_key_of_the_same_id_had_signed_is_not_started() {
-    let mut office = accepted();
-    let (_, next) = key("anna", Action::ALL, &["A-*"], None);
-    let next = Key { public: secret("bert").public(), ..next };
-    office.clerk.change(with_policy(|policy| policy.keys.insert("anna".into(), next)));
-    is_held_back(&mut office, Reason::NotAuthorised);
-
     // Also over a restart, which has the key from the journal.
-    let office = accepted();
-    let mut office = office.restarted();
-    office.said();
-    let (_, next) = key("anna", Action::ALL, &["A-*"], None);
-    let next = Key { public: secret("bert").public(), ..next };
-    office.clerk.change(with_policy(|policy| policy.keys.insert("anna".into(), next)));
+    for restart in [|office| office, Office::restarted] {
+        let mut office = restart(accepted());
+        office.said();
+        let (id, next) = key("anna", Action::ALL, &["A-*"], None);
+        let next = Key { public: secret("bert").public(), ..next };
+        office.clerk.change(with_policy(|policy| policy.keys.insert(id, next)));
+        is_held_back(&mut office, Reason::NotAuthorised);
+    }
+}
+
+#[test]
+fn a_key_that_was_taken_away_starts_nothing() {
+    let mut office = accepted();
+    office.clerk.change(with_policy(|policy| policy.keys = Keys::default()));
     is_held_back(&mut office, Reason::NotAuthorised);
 }
 
@@ -151,19 +149,29 @@ fn a_read_that_is_tried_all_day_holds_up_no_valve() {
     assert_eq!(office.sent(), [("carry out", id(3))]);
 }
 
-#[test]
-fn a_clerk_whose_journal_takes_no_more_stands_still_for_the_watcher_to_see() {
-    for (faults, looks_in_vain) in [(&[][..], 0), (&["flush", "cut"][..], 1)] {
+#[tokio::test(start_paused = true)]
+async fn a_clerk_whose_journal_takes_no_more_is_stuck_after_an_hour_and_not_before() {
+    for (faults, is_stuck) in [(&[][..], false), (&["flush", "cut"][..], true)] {
         let mut office = accepted();
         office.fails(faults);
         let reception = office.take(&issued(2, "valve.open", "A-101", 4));
         assert_eq!(is_accepted(&reception), faults.is_empty(), "{reception:?}");
-        let (asks, mut asked) = mpsc::channel(2);
-        asks.try_send(Ask::Tick).unwrap();
-        drop(asks);
-        let pulse = Pulse::new("clerk");
-        let mut looks = Looks::at(pulse.clone());
-        serve(office.clerk, &mut asked, &pulse);
-        assert_eq!(looks.look(), looks_in_vain);
+        tokio::time::advance(Duration::from_secs(3500)).await;
+        assert!(!office.clerk.is_stuck());
+        tokio::time::advance(Duration::from_secs(200)).await;
+        assert_eq!(office.clerk.is_stuck(), is_stuck);
     }
+}
+
+#[test]
+fn a_clerk_that_waits_for_the_clock_writes_nothing() {
+    let mut office = accepted();
+    clock::simulated::set_synced(false);
+    let before = office.journal();
+    let passed = vec![Exchanged { request: vec![1], answer: Ok(vec![2]), repeats: 0 }];
+    assert_eq!(office.clerk.may_start(&id(1), passed.clone()), Start::NotYet);
+    assert_eq!(office.journal(), before);
+    clock_is(Clock::Synced);
+    assert_eq!(office.clerk.may_start(&id(1), passed), Start::Now);
+    assert!(office.journal().contains("identity"));
 }
