@@ -228,7 +228,14 @@ async fn a_poll_goes_on_while_a_visit_waits_for_its_meters_late_window_and_makes
     until(&handle, |status| status.up).await;
 
     // The poll never ends by itself, and makes room for whoever comes.
-    let (read, passed) = handle.read_now("dead", Urgency::AtOnce).await;
+    let is_under_way = async {
+        while in_one_go.load(Ordering::Relaxed) < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, is_under_way).await.unwrap();
+    let read = tokio::time::timeout(PATIENCE, handle.read_now("dead", Urgency::AtOnce));
+    let (read, passed) = read.await.unwrap();
     assert!(matches!(read, Err(ReadError::Fault(Fault::Silent { .. }))));
     let unanswered = passed.iter().map(|exchanged| exchanged.answer.as_ref().unwrap_err().name());
     assert_eq!(unanswered.collect::<Vec<_>>(), ["silent"]);
