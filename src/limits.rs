@@ -287,6 +287,11 @@ pub const REFUSED_IN_A_ROW_MAX: u32 = 32;
 /// Something is in flight and nothing was heard of it for this long: the drain asks why and says so.
 pub const UPLINK_QUIET: Duration = Duration::from_secs(5);
 
+/// Attempts that failed one after the other, with nothing acknowledged in between, after which the broker's client is made
+/// anew. librdkafka 2.12.1 has been seen to reach no broker any more after one that had been frozen for some seconds, while
+/// another client of the same process did.
+pub const UPLINK_ATTEMPTS_MAX: u32 = 10;
+
 /// How long a drain waits for the reports of what it has given up, before it drops the client that owes them.
 pub const UPLINK_ABANDON: Duration = Duration::from_secs(5);
 

@@ -16,7 +16,8 @@
 //!   that is one record that keeps trying, and afterwards a gentle start of a thousand gateways at once.
 //! - *refused*: `limit` becomes half of what was refused together, which finds the culprit in a few rounds. Refused at
 //!   a `limit` of one means refused alone: it is set aside and the ones behind it go on.
-//! - *fatal*: what is in flight is given up, and after a pause a fresh client is made.
+//! - *fatal*: what is in flight is given up, and after a pause a fresh client is made. So many retriable ones in a row that
+//!   the client itself is the suspect are one.
 //!
 //! What this deliberately does not do: keep a message for the next attempt (the outbox has it), or judge an error (the
 //! uplink does).
@@ -174,6 +175,7 @@ impl<S: Source, C: Cursor, U: Uplink> Drain<S, C, U> {
     /// Awaits all reports, goes back to the cursor and makes the pause that the failure asks for. Returns the kind of
     /// the gravest failure met on the way.
     async fn recover(&mut self, mut failure: Failure) -> Result<FailureKind, End> {
+        failure.kind = self.flow.graver(failure.kind);
         self.announce(&mut failure);
         self.await_reports(&mut failure).await?;
         self.flow.start_again(failure.kind);

@@ -13,8 +13,8 @@ use super::source::Cursor;
 use super::window::{Settled, Window};
 use super::{Failure, FailureKind, Report, Uplink};
 use crate::limits::{
-    REFUSED_IN_A_ROW_MAX, UPLINK_FEED_RECORDS, UPLINK_QUIET, UPLINK_START_RECORDS, UPLINK_WINDOW_BYTES,
-    UPLINK_WINDOW_RECORDS,
+    REFUSED_IN_A_ROW_MAX, UPLINK_ATTEMPTS_MAX, UPLINK_FEED_RECORDS, UPLINK_QUIET, UPLINK_START_RECORDS,
+    UPLINK_WINDOW_BYTES, UPLINK_WINDOW_RECORDS,
 };
 use crate::outbox::Closed;
 
@@ -38,6 +38,8 @@ pub(super) struct Flow<C, U> {
     refused_together: usize,
     /// Records set aside since the broker last accepted one.
     refused_in_a_row: u32,
+    /// Attempts that failed since the broker last accepted a record, or the client was made.
+    failed_in_a_row: u32,
     /// The highest sequence that was ever handed over.
     highest: u64,
     /// How long something has been in flight and nothing was heard, and at what point that was last told.
@@ -68,6 +70,7 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
             limit: UPLINK_START_RECORDS,
             refused_together: 0,
             refused_in_a_row: 0,
+            failed_in_a_row: 0,
             highest: 0,
             quiet: Duration::ZERO,
             quiet_told: Duration::ZERO,
@@ -194,7 +197,7 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
         self.cursor.acknowledge(up_to).await?;
         // Fourfold with every round trip: gentle on the broker, and still a matter of tenths of a second.
         self.limit = self.limit.saturating_add(3 * records).min(UPLINK_WINDOW_RECORDS);
-        self.refused_in_a_row = 0;
+        (self.refused_in_a_row, self.failed_in_a_row) = (0, 0);
         self.hold.acknowledged();
         self.backoff.reset();
         self.tracker.acknowledged(u64::try_from(records).unwrap_or(u64::MAX));
@@ -214,6 +217,17 @@ impl<C: Cursor, U: Uplink> Flow<C, U> {
             self.note(Failure::new(FailureKind::Retriable, "one record after the other is refused", why));
         }
         Ok(())
+    }
+
+    /// What a failure of this kind comes to: a client that fails again and again may be what is broken.
+    pub(super) fn graver(&mut self, kind: FailureKind) -> FailureKind {
+        self.failed_in_a_row += u32::from(kind == FailureKind::Retriable);
+        let is_worn = self.failed_in_a_row >= UPLINK_ATTEMPTS_MAX;
+        if is_worn || kind == FailureKind::Fatal {
+            self.failed_in_a_row = 0;
+            return FailureKind::Fatal;
+        }
+        kind
     }
 
     /// Some time has passed: is anything still heard of what is in flight?

@@ -31,6 +31,8 @@ struct Script {
     no_client: u32,
     /// Of the hand-overs.
     queue_full: u32,
+    /// The first client gets nothing through, whatever the broker does, and says so each time.
+    is_first_worn: bool,
 }
 
 struct Broker {
@@ -87,7 +89,8 @@ impl Broker {
         if is(script.trouble) {
             self.ready.push(Report::Trouble(Self::failure(FailureKind::Retriable)));
         }
-        let (is_retriable, is_lost) = (is(script.retriable), is(script.lost_ack));
+        let is_worn = script.is_first_worn && self.shared.world.borrow().connects == 1;
+        let (is_retriable, is_lost) = (is(script.retriable) || is_worn, is(script.lost_ack));
         let batch: Vec<_> = self.outstanding.drain(from..to).collect();
         let is_refused = batch.iter().any(|(_, message)| self.is_poison(message));
         if is_refused {
@@ -237,6 +240,7 @@ fn script() -> impl Strategy<Value = Script> {
             trouble,
             no_client,
             queue_full,
+            is_first_worn: false,
         },
     )
 }
@@ -318,6 +322,14 @@ fn what_never_reports_is_given_up_and_sent_through_a_fresh_client() {
     let condition = drain_all(&shared, Script { silent: 200, ..Script::default() }, 5);
     assert_complete(&shared, &condition);
     assert!(shared.world.borrow().connects > 1);
+}
+
+#[test]
+fn a_client_that_fails_again_and_again_is_made_anew() {
+    let shared = lane(100);
+    let condition = drain_all(&shared, Script { is_first_worn: true, ..Script::default() }, 5);
+    assert_complete(&shared, &condition);
+    assert_eq!(shared.world.borrow().connects, 2, "and only then");
 }
 
 #[test]
