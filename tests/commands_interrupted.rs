@@ -310,8 +310,9 @@ mod alone {
         for action in ["valve.close", "tariff.set"] {
             for calls in ["write", "fdatasync"] {
                 let killed = stage.series(action, Step::Call(calls, Some(&journal)), 1);
-                // The position is a line more.
-                assert!(killed >= 7, "{action}: {killed} lives killed in {calls} of the journal");
+                // The position is a line more. It can be read before it is flushed, and the life is over then.
+                let least = if calls == "write" { 7 } else { 6 };
+                assert!(killed >= least, "{action}: {killed} lives killed in {calls} of the journal");
             }
         }
         let ends = stage.ends();
