@@ -179,11 +179,11 @@ fn is_of_a_command(entry: &Entry) -> bool {
 
 /// The older files, oldest first.
 pub(super) fn older(directory: &Path) -> io::Result<Vec<PathBuf>> {
-    numbered(directory, "journal-")
+    Ok(numbered(directory, "journal-")?.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The files whose names are this, numbers with hyphens, and `.jsonl`, in the order of the numbers.
-fn numbered(directory: &Path, prefix: &str) -> io::Result<Vec<PathBuf>> {
+/// The files whose names are this, numbers with hyphens, and `.jsonl`, with and in the order of the numbers.
+fn numbered(directory: &Path, prefix: &str) -> io::Result<Vec<(Vec<u64>, PathBuf)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
@@ -195,28 +195,30 @@ fn numbered(directory: &Path, prefix: &str) -> io::Result<Vec<PathBuf>> {
         }
     }
     files.sort();
-    Ok(files.into_iter().map(|(_, path)| path).collect())
+    Ok(files)
 }
 
 /// Gives the current file another name, under which nobody looks for a journal. Gives that name.
 pub(super) fn set_aside(directory: &Path, sequence: u64) -> io::Result<String> {
     let current = fs::metadata(directory.join(CURRENT))?;
-    for path in numbered(directory, DAMAGED)? {
+    let damaged_before = numbered(directory, DAMAGED)?;
+    for (_, path) in &damaged_before {
         // An earlier start got no further than this.
-        if is_same(&fs::metadata(&path)?, &current) {
+        if is_same(&fs::metadata(path)?, &current) {
             return Ok(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
         }
     }
-    let free = |n: &u32| !directory.join(damaged(sequence, *n)).exists();
-    let n = (0..=u32::MAX).find(free).unwrap_or_default();
-    let name = damaged(sequence, n);
+    // Behind all others of its sequence, also where the first of them have been removed.
+    let others = damaged_before.iter().filter(|(numbers, _)| numbers.first() == Some(&sequence));
+    let last = others.map(|(numbers, _)| numbers.get(1).copied().unwrap_or_default()).max();
+    let name = damaged(sequence, last.map_or(0, |last| last + 1));
     // A second name first: whatever happens in between, it is one of the two.
     fs::hard_link(directory.join(CURRENT), directory.join(&name))?;
     sync(directory)?;
     Ok(name)
 }
 
-fn damaged(sequence: u64, n: u32) -> String {
+fn damaged(sequence: u64, n: u64) -> String {
     if n == 0 { format!("{DAMAGED}{sequence}.jsonl") } else { format!("{DAMAGED}{sequence}-{n}.jsonl") }
 }
 
@@ -268,7 +270,8 @@ pub(super) fn drop_oldest(directory: &Path, kept: usize) -> io::Result<()> {
 
 /// Removes the oldest of the damaged files until so many are left.
 pub(super) fn drop_damaged(directory: &Path, kept: usize) -> io::Result<()> {
-    drop_first(&numbered(directory, DAMAGED)?, kept)
+    let damaged: Vec<PathBuf> = numbered(directory, DAMAGED)?.into_iter().map(|(_, path)| path).collect();
+    drop_first(&damaged, kept)
 }
 
 fn drop_first(files: &[PathBuf], kept: usize) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::*;
+use crate::limits::JOURNAL_DAMAGED_MAX;
 
 #[test]
 fn a_torn_last_line_is_cut_off_wherever_it_is_torn() {
@@ -205,4 +206,24 @@ fn a_command_whose_end_stands_behind_the_break_has_it_and_is_known() {
     assert_eq!(state.unfinished().map(|open| &open.command.id).collect::<Vec<_>>(), [&third.id]);
     assert!(state.unfinished().all(|open| open.phase == Phase::Started));
     assert!(journal.sequence > sequence, "no number is given twice");
+}
+
+#[test]
+fn of_many_damaged_files_the_latest_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let count = JOURNAL_DAMAGED_MAX + 3;
+    for n in 0..count {
+        fs::remove_file(folder.path().join(files::CURRENT)).unwrap_or_default();
+        fs::write(folder.path().join(files::CURRENT), format!("rubbish {n}\n")).unwrap();
+        drop(open(folder.path()));
+    }
+    let contents = fs::read_dir(folder.path()).unwrap().filter_map(|entry| {
+        let entry = entry.unwrap();
+        entry.file_name().to_str()?.starts_with("damaged-").then(|| fs::read_to_string(entry.path()).unwrap())
+    });
+    let latest = (count - JOURNAL_DAMAGED_MAX..count).map(|n| format!("rubbish {n}\n"));
+    let (mut kept, mut latest): (Vec<_>, Vec<_>) = (contents.collect(), latest.collect());
+    kept.sort();
+    latest.sort();
+    assert_eq!(kept, latest);
 }
