@@ -8,7 +8,7 @@ use weir_mbus::Mbus;
 use weir_meter::{Fault, async_trait};
 use weir_simulator as sim;
 
-use super::visits::{Look, Unheard, frame, mbus};
+use super::visits::{Look, Unheard, frame, mbus, simulated};
 use super::*;
 use crate::limits::LINE_VISITS_MAX;
 
@@ -79,13 +79,7 @@ impl Site {
     }
 
     async fn with(every: Duration, late_window: Duration, repeats: u32) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tty");
-        let line_config = sim::LineConfig { paced: Some(false), ..sim::LineConfig::pty("riser-1", &path) };
-        let simulator = sim::Simulator::start(sim::Config {
-            lines: vec![line_config.with([sim::MeterConfig::mbus("A-1").address(1)])],
-            ..sim::Config::default()
-        });
+        let (_simulator, folder, path) = simulated();
         let (outbox, directory) = open_outbox();
         let (log, goes_on) = (Log::default(), Arc::new(Semaphore::new(0)));
         let (sender, between) = mpsc::unbounded_channel();
@@ -95,7 +89,7 @@ impl Site {
         let polled = vec![meter("A-1", twice, every), dead];
         let handle = start(Config { repeats, ..line(Port::Serial(path), polled) }, outbox);
         until(&handle, |status| status.up).await;
-        let (_simulator, _folders) = (simulator.unwrap(), (folder, directory));
+        let _folders = (folder, directory);
         Self { _simulator, _folders, handle, log, between, goes_on }
     }
 

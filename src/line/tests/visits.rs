@@ -81,6 +81,16 @@ struct Site {
     handle: Handle,
 }
 
+/// A port with one simulated meter, `A-1`, as fast as it can be.
+pub(super) fn simulated() -> (sim::Simulator, TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tty");
+    let line_config = sim::LineConfig { paced: Some(false), ..sim::LineConfig::pty("riser-1", &path) };
+    let meters = [sim::MeterConfig::mbus("A-1").address(1)];
+    let config = sim::Config { lines: vec![line_config.with(meters)], ..sim::Config::default() };
+    (sim::Simulator::start(config).unwrap(), folder, path)
+}
+
 /// A line with one simulated meter, `A-1`, and one that is not there, `dead`.
 fn site(every: Duration, dead: impl Driver + 'static) -> Site {
     // So that its repeats are made within its poll.
@@ -88,20 +98,13 @@ fn site(every: Duration, dead: impl Driver + 'static) -> Site {
 }
 
 fn site_with(late_window: Duration, every: Duration, dead: impl Driver + 'static) -> Site {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tty");
-    let line_config = sim::LineConfig { paced: Some(false), ..sim::LineConfig::pty("riser-1", &path) };
-    let meters = [sim::MeterConfig::mbus("A-1").address(1)];
-    let simulator = sim::Simulator::start(sim::Config {
-        lines: vec![line_config.with(meters)],
-        ..sim::Config::default()
-    });
+    let (_simulator, folder, path) = simulated();
     let (outbox, directory) = open_outbox();
     let dead = Meter { late_window: Some(late_window), ..meter("dead", dead, every) };
     let polled = vec![meter("A-1", mbus(1), Duration::from_secs(86_400)), dead];
     let config = Config { repeats: 3, ..line(Port::Serial(path), polled) };
     let handle = start(config, outbox);
-    Site { _simulator: simulator.unwrap(), _folders: (folder, directory), handle }
+    Site { _simulator, _folders: (folder, directory), handle }
 }
 
 pub(super) fn mbus(address: u8) -> Mbus {
@@ -210,14 +213,7 @@ impl Driver for Endless {
 
 #[tokio::test]
 async fn a_poll_goes_on_while_a_visit_waits_for_its_meters_late_window_and_makes_room_when_it_is_over() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("tty");
-    let line_config = sim::LineConfig { paced: Some(false), ..sim::LineConfig::pty("riser-1", &path) };
-    let simulator = sim::Simulator::start(sim::Config {
-        lines: vec![line_config.with([sim::MeterConfig::mbus("A-1").address(1)])],
-        ..sim::Config::default()
-    });
-    let _simulator = simulator.unwrap();
+    let (_simulator, _folder, path) = simulated();
     let (outbox, _directory) = open_outbox();
     let in_one_go = Arc::new(AtomicU32::new(0));
     let endless = Endless(mbus(1), Arc::clone(&in_one_go));
